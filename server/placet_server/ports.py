@@ -1,0 +1,177 @@
+"""Everything that the server's core asks of the outside, and the plain values that cross those borders.
+
+The core (``domain``) imports this module and ``placet_protocol`` only. ``app.py`` gives it the concrete classes;
+``testing.py`` ships a twin of each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal, NamedTuple, Protocol
+
+Value = str | int | bytes | None
+Row = tuple[Any, ...]
+
+Purpose = Literal["seed", "pii", "hook", "push", "key"]
+"""Which data key seals a value: soft-token seeds, personal data and request texts, webhook secrets, push secrets,
+credentials."""
+
+Topic = Literal["approval", "device", "enrollment", "outbox", "user"]
+"""What changed; the key beside it is the id of the approval request, device, enrolment, outbox row or user."""
+
+
+class Sql(NamedTuple):
+    """One constant statement with ``?`` for parameters, the same text for every engine."""
+
+    name: str
+    text: str
+
+
+class Step(NamedTuple):
+    """One statement of a plan; ``rows`` is how many rows it must take, None when any number will do."""
+
+    sql: Sql
+    params: tuple[Value, ...]
+    rows: int | None = None
+
+
+class Leaf(NamedTuple):
+    """One entry of the audit log: when (ms UTC), what happened, the canonical JSON and its RFC 6962 leaf hash."""
+
+    at: int
+    kind: str
+    body: str
+    hash: bytes
+
+
+class Plan(NamedTuple):
+    """What one operation writes, or nothing of it.
+
+    The first ``guards`` steps are conditional: each must take exactly one row, otherwise the rest is skipped and
+    nothing is written. Plans are plain data and can be run again.
+    """
+
+    steps: tuple[Step, ...]
+    guards: int = 1
+    leaf: Leaf | None = None
+
+
+class Store(Protocol):
+    """The one source of truth. Raises ``StoreUnavailable`` when it cannot answer."""
+
+    async def write(self, plan: Plan) -> int:
+        """Run a plan and answer after the commit is on disk.
+
+        0 when all was written; otherwise the number (from 1) of the guard that took no row, and nothing was written.
+        """
+        ...
+
+    async def row(self, sql: Sql, params: tuple[Value, ...] = ()) -> Row | None:
+        """The first row of a query, or None."""
+        ...
+
+    async def rows(self, sql: Sql, params: tuple[Value, ...] = ()) -> list[Row]:
+        """All rows of a query."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted and let go of the file."""
+        ...
+
+
+class StoreUnavailableError(Exception):
+    """The store cannot take or give data now: disk full, connection lost, closed."""
+
+
+class Sealer(Protocol):
+    """Seals values for the store and makes the keyed hashes by which they are found again."""
+
+    def seal(self, purpose: Purpose, table: str, row: str, plaintext: bytes) -> bytes:
+        """AES-256-GCM under the purpose's current data key, bound to table and row."""
+        ...
+
+    def open(self, purpose: Purpose, table: str, row: str, sealed: bytes) -> bytes:
+        """The plaintext; raises ``UnsealableError`` if the value was changed, moved or sealed by another key."""
+        ...
+
+    def index(self, column: str, value: str) -> bytes:
+        """16 bytes by which an equal value of the same column is found, and nothing else."""
+        ...
+
+    def mac(self, label: str, *parts: bytes) -> bytes:
+        """32 bytes of HMAC-SHA-256 over the length-prefixed parts, under the key of that label."""
+        ...
+
+
+class UnsealableError(Exception):
+    """A sealed value does not open in its place: it was edited, swapped or belongs to another key."""
+
+
+class Signer(Protocol):
+    """The server's document signature (ES256)."""
+
+    @property
+    def kid(self) -> str:
+        """RFC 7638 thumbprint of the current public key: what devices pin."""
+        ...
+
+    def sign(self, typ: str, payload: bytes) -> str:
+        """A compact JWS over exactly these payload bytes, header ``alg, typ, kid``."""
+        ...
+
+    def jwks(self) -> list[dict[str, Any]]:
+        """All public keys that ever signed, as JWKs with ``kid, use, alg, status, iat`` (and ``exp`` when retired)."""
+        ...
+
+
+class Entropy(Protocol):
+    """Where unpredictable bytes come from."""
+
+    def bytes(self, count: int) -> bytes:
+        """That many unpredictable bytes."""
+        ...
+
+    def below(self, limit: int) -> int:
+        """An unbiased integer from 0 to limit - 1."""
+        ...
+
+
+class Clock(Protocol):
+    """What time it is."""
+
+    def now(self) -> int:
+        """Milliseconds since 1970 in UTC."""
+        ...
+
+
+class Bus(Protocol):
+    """Wake-ups. They carry no truth and may be lost: who wakes reads the store."""
+
+    def publish(self, topic: Topic, key: str) -> None:
+        """Say that something changed; call it after the commit."""
+        ...
+
+    def listen(self, topic: Topic, heard: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``heard(key)`` for each change of a topic; returns what ends that."""
+        ...
+
+    def watch(self, topic: Topic, key: str) -> AbstractContextManager[asyncio.Event]:
+        """An event that is set when this one thing changes; clear it, read the store, wait again."""
+        ...
+
+
+def plan(*steps: Step, guards: int = 1, leaf: Leaf | None = None) -> Plan:
+    """A plan of these steps."""
+    return Plan(steps, guards, leaf)
+
+
+def step(sql: Sql, *params: Value, rows: int | None = None) -> Step:
+    """A statement with its parameters."""
+    return Step(sql, params, rows)
+
+
+def joined(parts: Sequence[bytes]) -> bytes:
+    """Parts with a four-byte length before each, so that no two lists give the same bytes."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

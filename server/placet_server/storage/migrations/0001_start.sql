@@ -1,0 +1,249 @@
+-- Portable SQL: the same text runs on SQLite and PostgreSQL. Times are integer milliseconds UTC, ids are text.
+-- "sealed" columns hold AES-256-GCM ciphertext bound to table and row; BLOB is spelled BYTEA by the PostgreSQL runner.
+
+CREATE TABLE organizations (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE applications (
+    id TEXT PRIMARY KEY,
+    org TEXT NOT NULL REFERENCES organizations (id),
+    name TEXT NOT NULL,
+    policies TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    UNIQUE (org, name)
+);
+
+CREATE TABLE api_keys (
+    id TEXT PRIMARY KEY,
+    application TEXT NOT NULL REFERENCES applications (id) ON DELETE CASCADE,
+    secret_hash BLOB NOT NULL,
+    scopes TEXT NOT NULL,
+    last4 TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT
+);
+
+-- What an application uses on a face other than the native one. "lookup" is a MAC of what the caller presents.
+CREATE TABLE credentials (
+    id TEXT PRIMARY KEY,
+    application TEXT NOT NULL REFERENCES applications (id) ON DELETE CASCADE,
+    face TEXT NOT NULL,
+    lookup BLOB NOT NULL,
+    sealed BLOB NOT NULL,
+    last4 TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    UNIQUE (face, lookup)
+);
+
+CREATE TABLE users (
+    id TEXT PRIMARY KEY,
+    org TEXT NOT NULL REFERENCES organizations (id),
+    tfa_id BIGINT NOT NULL,
+    confirmed BIGINT NOT NULL DEFAULT 0,
+    sealed BLOB NOT NULL,
+    created_at BIGINT NOT NULL,
+    UNIQUE (org, tfa_id)
+);
+
+-- Phones and e-mails by blind index: one of each spelling-free handle belongs to one user of an organization.
+CREATE TABLE handles (
+    org TEXT NOT NULL,
+    handle BLOB NOT NULL,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    PRIMARY KEY (org, handle)
+);
+CREATE INDEX handles_of_user ON handles (user_id);
+
+CREATE TABLE enrollments (
+    id TEXT PRIMARY KEY,
+    org TEXT NOT NULL,
+    application TEXT NOT NULL,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    status TEXT NOT NULL,
+    token_hash BLOB NOT NULL,
+    bad_tries BIGINT NOT NULL DEFAULT 0,
+    check_tries BIGINT NOT NULL DEFAULT 0,
+    device TEXT,
+    reason TEXT,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    sealed BLOB
+);
+CREATE INDEX enrollments_of_user ON enrollments (user_id);
+
+CREATE TABLE devices (
+    id TEXT PRIMARY KEY,
+    org TEXT NOT NULL,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    jkt TEXT NOT NULL UNIQUE,
+    public_key BLOB NOT NULL,
+    status TEXT NOT NULL,
+    ctr BIGINT NOT NULL DEFAULT 0,
+    certificate TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    created_at BIGINT NOT NULL,
+    revoked_at BIGINT
+);
+CREATE INDEX devices_of_user ON devices (user_id);
+
+CREATE TABLE approvals (
+    id TEXT PRIMARY KEY,
+    org TEXT NOT NULL,
+    application TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    tfa_id BIGINT NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    decided_at BIGINT,
+    device TEXT,
+    seen_at BIGINT,
+    sealed BLOB NOT NULL
+);
+CREATE INDEX approvals_pending_of_user ON approvals (user_id) WHERE status = 'pending';
+CREATE INDEX approvals_pending_by_end ON approvals (expires_at) WHERE status = 'pending';
+
+-- The server-signed document of a request: made once, before it first leaves the server, never made again.
+CREATE TABLE documents (
+    approval TEXT PRIMARY KEY REFERENCES approvals (id) ON DELETE CASCADE,
+    sealed BLOB NOT NULL
+);
+
+CREATE TABLE decisions (
+    approval TEXT PRIMARY KEY REFERENCES approvals (id) ON DELETE CASCADE,
+    device TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    document TEXT NOT NULL,
+    decided_at BIGINT NOT NULL
+);
+
+-- Fatigue counters per user and application, moved by conditional updates only.
+CREATE TABLE pressure (
+    user_id TEXT NOT NULL,
+    application TEXT NOT NULL,
+    pending BIGINT NOT NULL,
+    unapproved BIGINT NOT NULL,
+    window_start BIGINT NOT NULL,
+    hold_until BIGINT NOT NULL,
+    holds BIGINT NOT NULL,
+    PRIMARY KEY (user_id, application)
+);
+
+CREATE TABLE soft_tokens (
+    id TEXT PRIMARY KEY,
+    org TEXT NOT NULL,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    last_step BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    sealed BLOB NOT NULL
+);
+CREATE INDEX soft_tokens_of_user ON soft_tokens (user_id);
+
+-- Consecutive failures by canonical subject, counted before the comparison that may fail.
+CREATE TABLE throttles (
+    subject BLOB PRIMARY KEY,
+    failures BIGINT NOT NULL,
+    blocked_until BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+
+CREATE TABLE webhooks (
+    id TEXT PRIMARY KEY,
+    application TEXT NOT NULL REFERENCES applications (id) ON DELETE CASCADE,
+    url TEXT NOT NULL,
+    status TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    sealed BLOB NOT NULL
+);
+
+-- What has still to be delivered, committed with the change that caused it; a delivered row is deleted.
+CREATE TABLE outbox (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    target TEXT NOT NULL,
+    attempts BIGINT NOT NULL DEFAULT 0,
+    due_at BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    sealed BLOB
+);
+CREATE INDEX outbox_due ON outbox (due_at);
+
+-- What a device has confirmed to hold: an approval request or a notice.
+CREATE TABLE acks (
+    device TEXT NOT NULL,
+    item TEXT NOT NULL,
+    acked_at BIGINT NOT NULL,
+    PRIMARY KEY (device, item)
+);
+
+CREATE TABLE notices (
+    id TEXT PRIMARY KEY,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    sealed BLOB NOT NULL
+);
+CREATE INDEX notices_of_user ON notices (user_id);
+
+CREATE TABLE idempotency (
+    lookup BLOB PRIMARY KEY,
+    fingerprint BLOB NOT NULL,
+    status BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    sealed BLOB NOT NULL
+);
+
+CREATE TABLE audit (
+    seq BIGINT PRIMARY KEY,
+    at BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    leaf BLOB NOT NULL
+);
+
+CREATE TABLE api_log (
+    id TEXT PRIMARY KEY,
+    at BIGINT NOT NULL,
+    face TEXT NOT NULL,
+    method TEXT NOT NULL,
+    route TEXT NOT NULL,
+    status BIGINT NOT NULL,
+    code TEXT,
+    ip TEXT NOT NULL,
+    application TEXT,
+    credential TEXT,
+    took_us BIGINT NOT NULL
+);
+CREATE INDEX api_log_by_time ON api_log (at);
+
+CREATE TABLE signing_keys (
+    kid TEXT PRIMARY KEY,
+    use TEXT NOT NULL,
+    status TEXT NOT NULL,
+    public_key BLOB NOT NULL,
+    sealed BLOB NOT NULL,
+    created_at BIGINT NOT NULL,
+    retired_at BIGINT
+);
+
+CREATE TABLE data_keys (
+    id BIGINT PRIMARY KEY,
+    purpose TEXT NOT NULL,
+    wrapped BLOB NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+-- Small facts: public_url, key_check, tree (size and frontier of the audit log).
+CREATE TABLE facts (
+    name TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+);

@@ -1,0 +1,1 @@
+"""HTTP in and out: the native API, the device API, errors, health."""

@@ -1,0 +1,1 @@
+"""What server and device must agree on: no IO, no clock, no randomness."""
