@@ -1,0 +1,201 @@
+"""What an application may ask and how strict the server is with it: one documented table, and its reader."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Final, Literal, NamedTuple
+
+from msgspec import Struct, structs
+
+from placet_server.domain.refusals import RefusedError
+
+Setting = str | int | bool | tuple[str, ...]
+
+
+class Policies(Struct, frozen=True, omit_defaults=True):
+    """The policies of one application; the table below says what each means, its unit and its limits."""
+
+    enrollment_confirmation: Literal["required", "none"] = "required"
+    enrollment_soft_token: bool = True
+    enrollment_ttl: int = 600
+    approval_ttl: int = 300
+    approval_max_ttl: int = 86_400
+    approval_number: str = "entry:3"
+    approval_max_pending: int = 3
+    approval_max_unapproved: int = 5
+    approval_window: int = 600
+    approval_hold: int = 600
+    approval_hold_max: int = 7_200
+    approval_not_me_hold: int = 1_800
+    limits_failures_delay: int = 5
+    limits_failures_max: int = 100
+    limits_requests_per_second: int = 0
+    authy_number: str = "none"
+    callback_hosts: tuple[str, ...] = ()
+
+
+class Policy(NamedTuple):
+    """One row of the documented table; ``maximum`` is the hard limit of a whole number, None for other types."""
+
+    name: str
+    type: str
+    default: Setting
+    unit: str
+    meaning: str
+    minimum: int | None = None
+    maximum: int | None = None
+
+    @property
+    def field(self) -> str:
+        """The name of the policy as a field of ``Policies``."""
+        return self.name.replace(".", "_")
+
+
+_DEFAULT: Final = structs.asdict(Policies())
+_NUMBER_MODE: Final = re.compile(r"none|entry:[2-6]")
+_HOST: Final = re.compile(r"\*|[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?")
+_TRUTH: Final = {
+    "true": True,
+    "on": True,
+    "yes": True,
+    "1": True,
+    "false": False,
+    "off": False,
+    "no": False,
+    "0": False,
+}
+
+
+def _whole(name: str, unit: str, meaning: str, minimum: int, maximum: int) -> Policy:
+    return Policy(name, "integer", _DEFAULT[name.replace(".", "_")], unit, meaning, minimum, maximum)
+
+
+def _other(name: str, kind: str, meaning: str) -> Policy:
+    return Policy(name, kind, _DEFAULT[name.replace(".", "_")], "", meaning)
+
+
+TABLE: Final[tuple[Policy, ...]] = (
+    _other(
+        "enrollment.confirmation",
+        "required|none",
+        "Whether a new device stays inactive until its six digits are confirmed.",
+    ),
+    _other("enrollment.soft_token", "boolean", "Whether an enrolment also gives the device a soft token."),
+    _whole("enrollment.ttl", "seconds", "How long an enrolment URI can be used.", 10, 600),
+    _whole(
+        "approval.ttl",
+        "seconds",
+        "How long a request waits for its answer when the call names no time.",
+        5,
+        86_400,
+    ),
+    _whole(
+        "approval.max_ttl",
+        "seconds",
+        "The longest time that a call may name; more is cut down to it.",
+        5,
+        86_400,
+    ),
+    _other(
+        "approval.number",
+        "none|entry:2..6",
+        "How many digits the person copies from the application to the device; a call may ask more, never less.",
+    ),
+    _whole("approval.max_pending", "requests", "Open requests of one user at a time.", 1, 100),
+    _whole(
+        "approval.max_unapproved",
+        "requests",
+        "Unanswered or denied requests in a window before a hold.",
+        1,
+        100,
+    ),
+    _whole("approval.window", "seconds", "The window in which unapproved requests are counted.", 10, 86_400),
+    _whole("approval.hold", "seconds", "The first hold; each further one is twice as long.", 10, 86_400),
+    _whole("approval.hold_max", "seconds", "The longest hold.", 10, 86_400),
+    _whole("approval.not_me_hold", "seconds", "The hold after the person said: this was not me.", 10, 86_400),
+    _whole(
+        "limits.failures_delay",
+        "failures",
+        "Wrong codes in a row after which the next try has to wait.",
+        1,
+        20,
+    ),
+    _whole(
+        "limits.failures_max", "failures", "Wrong codes in a row after which soft tokens are locked.", 1, 100
+    ),
+    _whole(
+        "limits.requests_per_second",
+        "calls/s",
+        "Calls that one key may make, in bursts of twice as many; 0: any.",
+        0,
+        100_000,
+    ),
+    _other("authy.number", "none|entry:2..6", "As approval.number, for requests by the Authy face."),
+    _other(
+        "callback.hosts",
+        "hosts",
+        "Hosts, comma separated, that a call may name as callback beside those of the webhooks; * for any.",
+    ),
+)
+_BY_NAME: Final = {policy.name: policy for policy in TABLE}
+
+
+def shown(policies: Policies) -> dict[str, Setting]:
+    """All policies by their documented names."""
+    return {policy.name: getattr(policies, policy.field) for policy in TABLE}
+
+
+def parse(pairs: Mapping[str, str], base: Policies) -> Policies:
+    """``base`` with the named policies changed; raises ``invalid_request`` that names what is wrong and allowed."""
+    changes: dict[str, Setting] = {}
+    for name, text in pairs.items():
+        policy = _BY_NAME.get(name)
+        if policy is None:
+            near = get_close_matches(name, _BY_NAME, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise RefusedError("invalid_request", f"There is no policy {name[:64]!r}{hint}")
+        changes[policy.field] = _value(policy, text.strip())
+    policies = structs.replace(base, **changes)
+    if policies.approval_ttl > policies.approval_max_ttl:
+        raise RefusedError("invalid_request", "approval.ttl is longer than approval.max_ttl.")
+    if policies.limits_failures_delay > policies.limits_failures_max:
+        raise RefusedError("invalid_request", "limits.failures_delay is more than limits.failures_max.")
+    return policies
+
+
+def _value(policy: Policy, text: str) -> Setting:
+    value = _READERS[policy.type](text)
+    if value is None:
+        raise RefusedError("invalid_request", f"{policy.name} takes {policy.type}, not {text[:64]!r}.")
+    if policy.minimum is not None and policy.maximum is not None:
+        assert isinstance(value, int)
+        if not policy.minimum <= value <= policy.maximum:
+            raise RefusedError(
+                "invalid_request",
+                f"{policy.name} goes from {policy.minimum} to {policy.maximum} {policy.unit}.",
+            )
+    return value
+
+
+def _integer(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
+
+
+def _number_mode(text: str) -> str | None:
+    return text if _NUMBER_MODE.fullmatch(text) else None
+
+
+def _hosts(text: str) -> tuple[str, ...] | None:
+    hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
+    return hosts if all(_HOST.fullmatch(host) for host in hosts) else None
+
+
+_READERS: Final[dict[str, Callable[[str], Setting | None]]] = {
+    "integer": _integer,
+    "boolean": lambda text: _TRUTH.get(text.lower()),
+    "required|none": lambda text: text if text in {"required", "none"} else None,
+    "none|entry:2..6": _number_mode,
+    "hosts": _hosts,
+}
