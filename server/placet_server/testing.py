@@ -1,0 +1,114 @@
+"""Twins of everything the server asks of the outside, and a whole server for tests.
+
+They ship with the product, so that who builds on Placet tests against the same twins as Placet itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Self
+
+from placet_server.ports import Purpose, Topic, UnsealableError, joined
+
+START: Final = 1_800_000_000_000
+"""When twins start: 2027-01-15T08:00:00Z in milliseconds."""
+
+
+class ManualClock:
+    """A clock that stands still until it is told to move; it implements ``Clock``."""
+
+    def __init__(self, now: int = START) -> None:
+        self._now = now
+
+    def now(self) -> int:
+        """Milliseconds since 1970 in UTC."""
+        return self._now
+
+    def advance(self, *, seconds: float = 0, ms: int = 0) -> int:
+        """Move on (or back, with a negative step); returns the new time in ms."""
+        self._now += round(seconds * 1000) + ms
+        return self._now
+
+    def set(self, now: int) -> Self:
+        """Jump to a time in ms."""
+        self._now = now
+        return self
+
+
+class SeededEntropy:
+    """The same bytes on every run with the same seed; it implements ``Entropy`` and must never leave a test."""
+
+    def __init__(self, seed: int | str = 0) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - repeatable is the point
+
+    def bytes(self, count: int) -> bytes:
+        """The next ``count`` bytes of the sequence."""
+        return self._random.randbytes(count)
+
+    def below(self, limit: int) -> int:
+        """The next integer from 0 to limit - 1."""
+        return self._random.randrange(limit)
+
+
+class RecordingBus:
+    """A bus that delivers at once and remembers what was said, in ``published``; it implements ``Bus``."""
+
+    def __init__(self) -> None:
+        self.published: list[tuple[Topic, str]] = []
+        self._heard: list[tuple[Topic, Callable[[str], None]]] = []
+
+    def publish(self, topic: Topic, key: str) -> None:
+        """Note it and tell who listens."""
+        self.published.append((topic, key))
+        for wanted, heard in tuple(self._heard):
+            if wanted == topic:
+                heard(key)
+
+    def listen(self, topic: Topic, heard: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``heard(key)`` for each change of a topic; returns what ends that."""
+        entry = (topic, heard)
+        self._heard.append(entry)
+        return lambda: self._heard.remove(entry)
+
+    @contextmanager
+    def watch(self, topic: Topic, key: str) -> Iterator[asyncio.Event]:
+        """An event that is set when this one thing changes."""
+        event = asyncio.Event()
+
+        def heard(changed: str) -> None:
+            if changed == key:
+                event.set()
+
+        end = self.listen(topic, heard)
+        try:
+            yield event
+        finally:
+            end()
+
+
+class ClearSealer:
+    """Keeps values readable, bound to their place all the same; it implements ``Sealer`` and protects nothing."""
+
+    def seal(self, purpose: Purpose, table: str, row: str, plaintext: bytes) -> bytes:
+        """A tag of the place followed by the plaintext."""
+        return self.mac("place", purpose.encode(), table.encode(), row.encode(), plaintext)[:8] + plaintext
+
+    def open(self, purpose: Purpose, table: str, row: str, sealed: bytes) -> bytes:
+        """The plaintext; raises ``UnsealableError`` in any other place."""
+        plaintext = sealed[8:]
+        if self.seal(purpose, table, row, plaintext) != sealed:
+            raise UnsealableError(f"{table} {row}")
+        return plaintext
+
+    def index(self, column: str, value: str) -> bytes:
+        """16 bytes of a hash of column and value."""
+        return self.mac("index", column.encode(), value.encode())[:16]
+
+    def mac(self, label: str, *parts: bytes) -> bytes:
+        """HMAC-SHA-256 under the label itself."""
+        return hmac.digest(label.encode(), joined(parts), hashlib.sha256)
