@@ -30,11 +30,18 @@ class Sql(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One statement of a plan; ``rows`` is how many rows it must take, None when any number will do."""
+    """One statement of a plan; ``rows`` is how many rows it must take, None when any number will do.
+
+    ``deferred`` lets the store run the step after all other steps of the plans it commits together, at a fraction of
+    the cost. Mark only a plain ``INSERT … VALUES (…)`` that must succeed, and whose row no other plan's statement can
+    meet before the commit has been answered: a row with a fresh id, found by that id alone. Rows that refer to a
+    deferred row must be deferred too and come later in the plan. Never a guard, never an upsert.
+    """
 
     sql: Sql
     params: tuple[Value, ...]
     rows: int | None = None
+    deferred: bool = False
 
 
 class Leaf(NamedTuple):
@@ -59,12 +66,13 @@ class Plan(NamedTuple):
 
 
 class Store(Protocol):
-    """The one source of truth. Raises ``StoreUnavailable`` when it cannot answer."""
+    """The one source of truth. Raises ``StoreUnavailableError`` when it cannot answer."""
 
     async def write(self, plan: Plan) -> int:
         """Run a plan and answer after the commit is on disk.
 
         0 when all was written; otherwise the number (from 1) of the guard that took no row, and nothing was written.
+        Raises ``BrokenPlanError`` when a later step failed; nothing was written then either.
         """
         ...
 
@@ -83,6 +91,10 @@ class Store(Protocol):
 
 class StoreUnavailableError(Exception):
     """The store cannot take or give data now: disk full, connection lost, closed."""
+
+
+class BrokenPlanError(Exception):
+    """A plan met what its author had excluded: a conflict, a wrong number of rows, a bad statement. A defect."""
 
 
 class Sealer(Protocol):
@@ -167,9 +179,9 @@ def plan(*steps: Step, guards: int = 1, leaf: Leaf | None = None) -> Plan:
     return Plan(steps, guards, leaf)
 
 
-def step(sql: Sql, *params: Value, rows: int | None = None) -> Step:
-    """A statement with its parameters."""
-    return Step(sql, params, rows)
+def step(sql: Sql, *params: Value, rows: int | None = None, deferred: bool = False) -> Step:
+    """A statement with its parameters; ``Step`` says what may be deferred."""
+    return Step(sql, params, rows, deferred)
 
 
 def joined(parts: Sequence[bytes]) -> bytes:

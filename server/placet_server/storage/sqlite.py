@@ -1,0 +1,143 @@
+"""Gathers the write plans of many callers and commits them together; reads beside it.
+
+There is no timer: while one batch is on its way to the disk the next one gathers, so batches grow under load and a
+single caller waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from placet_server.ports import Plan, Row, Sql, StoreUnavailableError, Value
+from placet_server.storage.files import FileLock, connect_reader, connect_writer, make_private
+from placet_server.storage.migrate import migrate
+from placet_server.storage.writer import Outcome, Writer
+
+_MAX_WAITING: Final = 10_000
+"""Plans that may wait for a batch; beyond, callers are told to come back instead of waiting for seconds."""
+
+_Waiting = list[tuple[Plan, asyncio.Future[int]]]
+
+
+class SqliteStore:
+    """A ``Store`` in one SQLite file. It belongs to the event loop in which it was opened."""
+
+    def __init__(
+        self, lock: FileLock, writer: Writer, reader: sqlite3.Connection, thread: ThreadPoolExecutor
+    ) -> None:
+        self._lock = lock
+        self._writer = writer
+        self._reader = reader
+        self._thread = thread
+        self._loop = asyncio.get_running_loop()
+        self._waiting: _Waiting = []
+        self._busy = False
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._closed = False
+
+    @classmethod
+    async def open(cls, path: Path) -> SqliteStore:
+        """Take the file's lock, check it, bring its tables up to date; raises ``StoreRefusedError``."""
+        lock = FileLock(path)
+        thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        try:
+            writer, reader = await asyncio.get_running_loop().run_in_executor(thread, _prepare, path)
+        except BaseException:
+            thread.shutdown(wait=False)
+            lock.release()
+            raise
+        return cls(lock, writer, reader, thread)
+
+    async def write(self, plan: Plan) -> int:
+        """Run a plan and answer after the commit is on disk: 0, or the number of the guard that took no row.
+
+        Raises ``StoreUnavailableError`` and ``BrokenPlanError``; nothing was written then. A caller that is cancelled
+        while it waits does not know whether its plan was written.
+        """
+        if self._closed:
+            raise StoreUnavailableError("The store is closed.")
+        if len(self._waiting) >= _MAX_WAITING:
+            raise StoreUnavailableError("Too many writes are waiting.")
+        future: asyncio.Future[int] = self._loop.create_future()
+        self._waiting.append((plan, future))
+        if not self._busy:
+            self._start()
+        return await future
+
+    async def row(self, sql: Sql, params: tuple[Value, ...] = ()) -> Row | None:
+        """The first row of a query over what is committed, or None."""
+        try:
+            found: Row | None = self._reader.execute(sql.text, params).fetchone()
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+        return found
+
+    async def rows(self, sql: Sql, params: tuple[Value, ...] = ()) -> list[Row]:
+        """All rows of a query over what is committed."""
+        try:
+            return self._reader.execute(sql.text, params).fetchall()
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    async def close(self) -> None:
+        """Finish what was accepted and let go of the file."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._drained.wait()
+        self._reader.close()
+        await self._loop.run_in_executor(self._thread, self._writer.close)
+        self._thread.shutdown()
+        self._lock.release()
+
+    def _start(self) -> None:
+        """Send everything that waits as one batch."""
+        batch, self._waiting = self._waiting, []
+        self._busy = True
+        self._drained.clear()
+        self._thread.submit(self._run, batch)
+
+    def _run(self, batch: _Waiting) -> None:
+        """In the writer's thread: one hand-over back to the loop for the whole batch."""
+        outcomes = self._writer.run([plan for plan, _ in batch])
+        self._loop.call_soon_threadsafe(self._finish, batch, outcomes)
+
+    def _finish(self, batch: _Waiting, outcomes: list[Outcome]) -> None:
+        # No await between the look at the list and the flag: a plan that came in between would wait for ever.
+        if self._waiting:
+            self._start()
+        else:
+            self._busy = False
+            self._drained.set()
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            if future.done():  # its caller was cancelled
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+    def _unreadable(self, error: sqlite3.Error) -> Exception:
+        """A wrong statement stays the defect it is; everything else means that the store cannot answer now."""
+        if isinstance(error, sqlite3.ProgrammingError) and not self._closed:
+            return error
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+            return error
+        return StoreUnavailableError(f"The store cannot be read now: {error}")
+
+
+def _prepare(path: Path) -> tuple[Writer, sqlite3.Connection]:
+    """Open both connections; the writer comes first because a reader cannot create the log it reads."""
+    make_private(path)
+    connection = connect_writer(path)
+    try:
+        migrate(connection)
+        return Writer(connection), connect_reader(path)
+    except BaseException:
+        connection.close()
+        raise

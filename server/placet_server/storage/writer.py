@@ -1,0 +1,188 @@
+"""Runs many write plans in one SQLite transaction and tells the outcome of each.
+
+Plans and outcomes are plain data and nothing here knows of the event loop, so the writer runs in a thread today and
+could run in a process of its own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from placet_server.crypto.merkle import Tree, from_bytes, grown, to_bytes
+from placet_server.ports import BrokenPlanError, Leaf, Plan, Step, StoreUnavailableError, Value
+
+Outcome = int | Exception
+"""0, the number of the guard that took no row, or why the plan was not written."""
+
+_DISK_TROUBLE: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""The store may recover from these by itself."""
+
+_DISK_BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOTADB})
+"""After these nobody knows what is on the disk: after a failed fsync the kernel may have dropped the pages."""
+
+_READ_TREE: Final = "SELECT value FROM facts WHERE name = 'tree'"
+_KEEP_TREE: Final = "INSERT INTO facts (name, value) VALUES ('tree', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+_ADD_LEAF: Final = "INSERT INTO audit (seq, at, kind, body, leaf) VALUES (?, ?, ?, ?, ?)"
+
+
+class Writer:
+    """The owner of the writing connection and of the audit log's tree."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._broken: str | None = None
+        row = connection.execute(_READ_TREE).fetchone()
+        self._tree = Tree() if row is None else from_bytes(row[0])
+
+    def run(self, plans: Sequence[Plan]) -> list[Outcome]:
+        """Run the plans in order, commit once, and answer one outcome each; never raises.
+
+        All leaves of the plans that were written are appended at the end, in the order of the plans.
+        """
+        if self._broken is not None:
+            return [StoreUnavailableError(self._broken) for _ in plans]
+        try:
+            try:
+                return self._commit(plans, self._run_together(plans))
+            except Exception as error:  # noqa: BLE001 - whatever a driver makes of bad parameters, only one plan may fail
+                self._roll_back()
+                _raise_if_unavailable(error)
+                return self._commit(plans, self._run_apart(plans))
+        except Exception as error:  # noqa: BLE001 - the callers of all plans are waiting for an answer
+            self._give_up(error)
+            return [StoreUnavailableError(f"The store cannot write now: {error}") for _ in plans]
+
+    def close(self) -> None:
+        """Move the log into the data file and let go of it."""
+        self._connection.close()
+
+    def _run_together(self, plans: Sequence[Plan]) -> list[Outcome]:
+        """The fast way: any surprise raises, and the whole batch has to be run again, apart."""
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        outcomes: list[Outcome] = []
+        deferred: dict[str, list[tuple[Value, ...]]] = {}
+        for plan in plans:
+            failed = self._guard(plan)
+            outcomes.append(failed)
+            if failed:
+                continue
+            for step in plan.steps[plan.guards :]:
+                if step.deferred:
+                    deferred.setdefault(step.sql.text, []).append(step.params)
+                else:
+                    _take(execute(step.sql.text, step.params).rowcount, step)
+        for text, rows in deferred.items():
+            self._connection.executemany(text, rows)
+        return outcomes
+
+    def _run_apart(self, plans: Sequence[Plan]) -> list[Outcome]:
+        """The careful way: every plan in a savepoint, every step in its place; a bad plan fails alone."""
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        outcomes: list[Outcome] = []
+        for plan in plans:
+            execute("SAVEPOINT plan")
+            try:
+                failed = self._guard(plan)
+                if not failed:
+                    for step in plan.steps[plan.guards :]:
+                        _take(execute(step.sql.text, step.params).rowcount, step)
+                outcomes.append(failed)
+            except Exception as error:  # noqa: BLE001 - as in run
+                _raise_if_unavailable(error)
+                execute("ROLLBACK TO plan")
+                outcomes.append(BrokenPlanError(f"{type(error).__name__}: {error}"))
+            execute("RELEASE plan")
+        return outcomes
+
+    def _guard(self, plan: Plan) -> int:
+        """Run the guards; the number of the one that took no row, with nothing written, or 0."""
+        execute = self._connection.execute
+        if plan.guards == 1:
+            step = plan.steps[0]
+            taken = execute(step.sql.text, step.params).rowcount
+            if taken > 1:
+                _take(taken, step._replace(rows=1))
+            return 0 if taken else 1
+        if plan.guards == 0:
+            return 0
+        execute("SAVEPOINT guards")
+        failed = 0
+        for number, step in enumerate(plan.steps[: plan.guards], 1):
+            taken = execute(step.sql.text, step.params).rowcount
+            if taken > 1:
+                _take(taken, step._replace(rows=1))
+            if not taken:
+                failed = number
+                execute("ROLLBACK TO guards")
+                break
+        execute("RELEASE guards")
+        return failed
+
+    def _commit(self, plans: Sequence[Plan], outcomes: list[Outcome]) -> list[Outcome]:
+        """Append the leaves, commit, and only then believe in the new tree."""
+        leaves = [
+            plan.leaf
+            for plan, outcome in zip(plans, outcomes, strict=True)
+            if outcome == 0 and plan.leaf is not None
+        ]
+        tree = self._append(leaves) if leaves else self._tree
+        self._connection.execute("COMMIT")
+        self._tree = tree
+        return outcomes
+
+    def _append(self, leaves: list[Leaf]) -> Tree:
+        tree = grown(self._tree, (leaf.hash for leaf in leaves))
+        self._connection.executemany(
+            _ADD_LEAF,
+            [
+                (number, leaf.at, leaf.kind, leaf.body, leaf.hash)
+                for number, leaf in enumerate(leaves, self._tree.size)
+            ],
+        )
+        self._connection.execute(_KEEP_TREE, (to_bytes(tree),))
+        return tree
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _give_up(self, error: Exception) -> None:
+        """Undo the batch; stop writing for good when the disk can no longer be believed."""
+        try:
+            self._roll_back()
+        except sqlite3.Error as failed:
+            self._broken = (
+                f"The store has stopped because a rollback failed ({failed}); restart after a check."
+            )
+        if _code(error) in _DISK_BROKEN:
+            self._broken = f"The store has stopped because of the disk ({error}); restart after a check."
+
+
+def _take(taken: int, step: Step) -> None:
+    if step.rows is not None and taken != step.rows:
+        raise BrokenPlanError(f"{step.sql.name} took {taken} rows instead of {step.rows}")
+
+
+def _code(error: Exception) -> int | None:
+    """SQLite's primary result code, if the error came from the engine."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _raise_if_unavailable(error: Exception) -> None:
+    if _code(error) in _DISK_TROUBLE | _DISK_BROKEN:
+        raise error
