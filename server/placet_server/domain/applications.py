@@ -1,0 +1,342 @@
+"""Relying applications: their API keys, policies and webhook endpoints."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple, get_args
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct, structs
+
+from placet_protocol.approval import NAME_MAX
+from placet_protocol.errors import TextError
+from placet_protocol.text import clean
+from placet_server.domain.apikeys import new_api_key, read_api_key
+from placet_server.domain.audit import leaf
+from placet_server.domain.ids import new_id
+from placet_server.domain.organizations import DEFAULT_ORG
+from placet_server.domain.policies import Policies, parse
+from placet_server.domain.refusals import RefusedError
+from placet_server.domain.values import Application, Caller, Scope, Webhook
+from placet_server.ports import Entropy, Row, Sealer, Sql, Step, Store, plan, step
+
+DEFAULT_SCOPES: Final[tuple[Scope, ...]] = ("approvals", "users", "codes")
+_OVERLAP_MS: Final = 24 * 3600 * 1000
+_FRESH_MS: Final = 1000  # a key revoked by another process is dead after a second
+_NO_HASH: Final = bytes(32)
+_MAX_URL: Final = 2048
+
+_ADD: Final = Sql(
+    "application_add",
+    "INSERT INTO applications (id, org, name, policies, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+)
+_ADD_KEY: Final = Sql(
+    "api_key_add",
+    "INSERT INTO api_keys (id, application, secret_hash, scopes, last4, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+)
+_COLUMNS: Final = "id, org, name, policies, created_at"
+_ALL: Final = Sql("applications", f"SELECT {_COLUMNS} FROM applications ORDER BY id")  # noqa: S608 - constant text
+_BY_ID: Final = Sql("application_by_id", f"SELECT {_COLUMNS} FROM applications WHERE id = ?")  # noqa: S608 - as above
+_BY_NAME: Final = Sql(
+    "application_by_name",
+    f"SELECT {_COLUMNS} FROM applications WHERE org = ? AND name = ?",  # noqa: S608 - constant text
+)
+_SET_POLICIES: Final = Sql(
+    "application_set_policies", "UPDATE applications SET policies = ? WHERE id = ? AND policies = ?"
+)
+_REMOVE: Final = Sql("application_remove", "DELETE FROM applications WHERE id = ?")
+_KEY: Final = Sql("api_key", "SELECT secret_hash, scopes, expires_at, application FROM api_keys WHERE id = ?")
+_KEYS: Final = Sql(
+    "api_keys_of_application",
+    "SELECT id, scopes, last4, created_at, expires_at FROM api_keys WHERE application = ? ORDER BY created_at, id",
+)
+_SCOPES: Final = Sql(
+    "api_key_scopes", "SELECT scopes FROM api_keys WHERE application = ? ORDER BY created_at DESC, id DESC"
+)
+_END_KEYS: Final = Sql(
+    "api_keys_end",
+    "UPDATE api_keys SET expires_at = ? WHERE application = ? AND (expires_at IS NULL OR expires_at > ?)",
+)
+_DROP_KEYS: Final = Sql("api_keys_drop", "DELETE FROM api_keys WHERE application = ? AND expires_at <= ?")
+_TOUCH: Final = Sql("application_touch", "UPDATE applications SET name = name WHERE id = ?")
+_ADD_WEBHOOK: Final = Sql(
+    "webhook_add",
+    "INSERT INTO webhooks (id, application, url, status, created_at, sealed) VALUES (?, ?, ?, 'active', ?, ?)",
+)
+_WEBHOOKS: Final = Sql(
+    "webhooks_of_application",
+    "SELECT id, application, url, created_at, sealed FROM webhooks WHERE application = ? AND status = 'active'"
+    " ORDER BY id",
+)
+_WEBHOOK_APPLICATION: Final = Sql("webhook_application", "SELECT application FROM webhooks WHERE id = ?")
+_REMOVE_WEBHOOK: Final = Sql("webhook_remove", "DELETE FROM webhooks WHERE id = ?")
+
+
+class NewKey(NamedTuple):
+    """A key that was just made; ``api_key`` exists in this value only."""
+
+    id: str
+    name: str
+    api_key: str
+
+
+class KeyInfo(Struct, frozen=True):
+    """What may be shown of an API key."""
+
+    id: str
+    scopes: tuple[str, ...]
+    last4: str
+    created_at: int
+    expires_at: int | None
+
+
+class _Known(NamedTuple):
+    caller: Caller
+    read_at: int
+    expires_at: int | None
+
+
+class Applications:
+    """The relying applications of the installation, and who is calling."""
+
+    def __init__(self, store: Store, sealer: Sealer, entropy: Entropy) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._entropy = entropy
+        self._known: dict[bytes, _Known] = {}
+        self._by_id: dict[str, Application] = {}
+        self._generation = 0
+
+    async def authenticate(self, api_key: str, now: int) -> Caller | None:
+        """Who presents this key, or None; an unknown id and a wrong secret cost the same work."""
+        digest = hashlib.sha256(api_key.encode("utf-8", "replace")).digest()
+        known = self._known.get(digest)
+        if known is not None and 0 <= now - known.read_at < _FRESH_MS:
+            return known.caller if known.expires_at is None or now < known.expires_at else None
+        key = read_api_key(api_key)
+        if key is None:
+            return None
+        generation = self._generation
+        row = await self._store.row(_KEY, (key.id,))
+        secret_hash, scopes, expires_at, application_id = row or (_NO_HASH, "", None, "")
+        same = hmac.compare_digest(secret_hash, key.digest)
+        if not same or row is None or (expires_at is not None and expires_at <= now):
+            self._known.pop(digest, None)
+            return None
+        application = await self._load(application_id)
+        if application is None:
+            return None
+        caller = Caller(application, key.id, frozenset(scopes.split()))
+        if generation == self._generation:
+            self._known[digest] = _Known(caller, now, expires_at)
+        return caller
+
+    async def add(self, name: str, scopes: Iterable[str], now: int, *, org: str = DEFAULT_ORG) -> NewKey:
+        """A new application and its first key; raises ``name_taken``, ``invalid_text``, ``invalid_request``."""
+        name = _clean_name(name)
+        application_id = new_id(now, self._entropy)
+        add_key, key_id, api_key = self._key_step(application_id, _scopes(scopes), now)
+        failed = await self._store.write(
+            plan(
+                step(_ADD, application_id, org, name, _encode(Policies()), now),
+                add_key,
+                leaf=leaf(now, "application.added", org, application_id, key=key_id),
+            )
+        )
+        if failed:
+            raise RefusedError("name_taken", "An application of this name exists.")
+        return NewKey(application_id, name, api_key)
+
+    async def all(self) -> list[Application]:
+        """All applications, oldest first."""
+        return [await self._built(row) for row in await self._store.rows(_ALL)]
+
+    async def named(self, name: str, *, org: str = DEFAULT_ORG) -> Application:
+        """The application of this name; raises ``not_found``."""
+        row = await self._store.row(_BY_NAME, (org, name))
+        if row is None:
+            raise RefusedError("not_found", "There is no application of this name.")
+        return await self._built(row)
+
+    async def by_id(self, application_id: str) -> Application:
+        """The application of this id, from memory when it was read before; raises ``not_found``."""
+        application = self._by_id.get(application_id) or await self._load(application_id)
+        if application is None:
+            raise RefusedError("not_found", "There is no such application.")
+        return application
+
+    async def set_policies(self, name: str, pairs: Mapping[str, str], now: int) -> Application:
+        """The application with these policies changed; raises ``invalid_request`` naming the nearest known one."""
+        while True:
+            application = await self.named(name)
+            policies = parse(pairs, application.policies)
+            changed = plan(
+                step(_SET_POLICIES, _encode(policies), application.id, _encode(application.policies)),
+                leaf=leaf(now, "application.policies_set", application.org, application.id, **dict(pairs)),
+            )
+            if await self._store.write(changed) == 0:
+                self.forget()
+                return structs.replace(application, policies=policies)
+
+    async def keys(self, name: str) -> list[KeyInfo]:
+        """What may be shown of the keys of an application."""
+        application = await self.named(name)
+        return [
+            KeyInfo(key_id, tuple(scopes.split()), last4, created_at, expires_at)
+            for key_id, scopes, last4, created_at, expires_at in await self._store.rows(
+                _KEYS, (application.id,)
+            )
+        ]
+
+    async def rotate_key(self, name: str, now: int, *, at_once: bool = False) -> NewKey:
+        """A new key with the scopes of the last one; the old ones end in 24 hours, or now when ``at_once``."""
+        application = await self.named(name)
+        row = await self._store.row(_SCOPES, (application.id,))
+        scopes = row[0].split() if row else DEFAULT_SCOPES
+        end = now if at_once else now + _OVERLAP_MS
+        add_key, key_id, api_key = self._key_step(application.id, scopes, now)
+        failed = await self._store.write(
+            plan(
+                step(_TOUCH, application.id),
+                step(_END_KEYS, end, application.id, end),
+                step(_DROP_KEYS, application.id, now),
+                add_key,
+                leaf=leaf(now, "application.key_rotated", application.org, application.id, key=key_id),
+            )
+        )
+        if failed:
+            raise RefusedError("not_found", "There is no application of this name.")
+        self.forget()
+        return NewKey(application.id, application.name, api_key)
+
+    async def remove(self, name: str, now: int) -> None:
+        """End an application with its keys, credentials and webhooks; its requests stay as evidence."""
+        application = await self.named(name)
+        removed = leaf(now, "application.removed", application.org, application.id)
+        await self._store.write(plan(step(_REMOVE, application.id), leaf=removed))
+        self.forget()
+
+    async def add_webhook(self, name: str, url: str, now: int) -> Webhook:
+        """A new endpoint with a secret of its own; raises ``invalid_request`` for what is no http(s) URL."""
+        application = await self.named(name)
+        check_url(url)
+        webhook = Webhook(
+            new_id(now, self._entropy),
+            application.id,
+            url,
+            "whsec_" + base64.b64encode(self._entropy.bytes(32)).decode(),
+            now,
+        )
+        sealed = self._sealer.seal("hook", "webhooks", webhook.id, webhook.secret.encode())
+        failed = await self._store.write(
+            plan(
+                step(_TOUCH, application.id),
+                step(_ADD_WEBHOOK, webhook.id, application.id, url, now, sealed),
+                leaf=leaf(now, "webhook.added", application.org, application.id, webhook=webhook.id),
+            )
+        )
+        if failed:
+            raise RefusedError("not_found", "There is no application of this name.")
+        self.forget()
+        return webhook
+
+    async def webhooks(self, name: str) -> tuple[Webhook, ...]:
+        """The endpoints of an application, with their secrets."""
+        return (await self.named(name)).webhooks
+
+    async def remove_webhook(self, webhook_id: str, now: int) -> None:
+        """End an endpoint; raises ``not_found``."""
+        row = await self._store.row(_WEBHOOK_APPLICATION, (webhook_id,))
+        if row is None:
+            raise RefusedError("not_found", "There is no such webhook.")
+        application = await self.by_id(row[0])
+        removed = leaf(now, "webhook.removed", application.org, application.id, webhook=webhook_id)
+        await self._store.write(plan(step(_REMOVE_WEBHOOK, webhook_id), leaf=removed))
+        self.forget()
+
+    def forget(self) -> None:
+        """Read everything anew: something about applications, keys or webhooks changed."""
+        self._generation += 1  # what is being read at this moment is not remembered
+        self._known.clear()
+        self._by_id.clear()
+
+    async def _load(self, application_id: str) -> Application | None:
+        generation = self._generation
+        row = await self._store.row(_BY_ID, (application_id,))
+        if row is None:
+            return None
+        application = await self._built(row)
+        if generation == self._generation:
+            self._by_id[application_id] = application
+        return application
+
+    async def _built(self, row: Row) -> Application:
+        application_id, org, name, policies, created_at = row
+        webhooks = [
+            Webhook(
+                hook_id, owner, url, self._sealer.open("hook", "webhooks", hook_id, sealed).decode(), made_at
+            )
+            for hook_id, owner, url, made_at, sealed in await self._store.rows(_WEBHOOKS, (application_id,))
+        ]
+        known = msgspec.json.decode(policies, type=Policies)
+        return Application(application_id, org, name, known, tuple(webhooks), created_at)
+
+    def _key_step(self, application_id: str, scopes: Iterable[str], now: int) -> tuple[Step, str, str]:
+        key = new_api_key(self._entropy)
+        add = step(_ADD_KEY, key.id, application_id, key.digest, " ".join(scopes), key.text[-4:], now)
+        return add, key.id, key.text
+
+
+def check_url(url: str) -> None:
+    """Raise ``invalid_request`` unless this is a plain absolute http(s) URL: no user, no fragment, ≤ 2,048 characters.
+
+    Where it may lead is decided when it is called.
+    """
+    try:
+        parts = urlsplit(url)
+        good = (
+            len(url) <= _MAX_URL
+            and url.isascii()
+            and url.isprintable()
+            and " " not in url
+            and parts.scheme in {"http", "https"}
+            and bool(parts.hostname)
+            and "@" not in parts.netloc
+            and not parts.fragment
+            and parts.port != 0
+        )
+    except ValueError:
+        good = False
+    if not good:
+        raise RefusedError(
+            "invalid_request", "url is not an absolute http or https URL without user and fragment."
+        )
+
+
+def _clean_name(name: str) -> str:
+    if not 1 <= len(name.strip()) <= NAME_MAX or name != name.strip():
+        raise RefusedError(
+            "invalid_request", f"name has 1 to {NAME_MAX} characters, none of them a space at an end."
+        )
+    try:
+        return clean(name)
+    except TextError as error:
+        raise RefusedError("invalid_text", f"name: {error.detail}") from None
+
+
+def _scopes(scopes: Iterable[str]) -> tuple[str, ...]:
+    wanted = tuple(dict.fromkeys(scopes))
+    for scope in wanted:
+        if scope not in get_args(Scope):
+            raise RefusedError(
+                "invalid_request", f"There is no scope {scope[:64]!r}; known: {', '.join(get_args(Scope))}."
+            )
+    return wanted
+
+
+def _encode(policies: Policies) -> str:
+    return msgspec.json.encode(policies).decode()
