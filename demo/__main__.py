@@ -1,0 +1,181 @@
+"""``python3 dev.py demo``: ask, push, show, sign, answer, with a real server, a real device and a real application.
+
+Without a terminal it answers for the person and ends with status 0 when every step came out as it must. In a terminal
+the person answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from demo.acme import AcmePay
+from demo.narrate import Narrator
+from demo.programs import Programs
+
+PAYMENT = {
+    "message": "Pay 1,250.00 EUR to Northwind Traders?",
+    "details": {
+        "visible": {"Amount": "1,250.00 EUR", "To": "Northwind Traders", "Account": "NL91 •••• 4300"},
+        "hidden": {"order": "A-1042"},
+    },
+    "context": {"ip": "203.0.113.7", "place": "Utrecht, NL", "agent": "Firefox on Linux"},
+}
+
+
+class Journey:
+    """The main job, step by step; every claim that it prints was checked."""
+
+    def __init__(self, folder: Path, programs: Programs, acme: AcmePay, say: Narrator) -> None:
+        self._folder, self._placet, self._acme, self._say = folder, programs, acme, say
+        self._tfa_id = 0
+        self._person = sys.stdin.isatty()
+
+    async def prepare(self, ready: str) -> None:
+        """An application, a user and an enrolled device."""
+        self._say.step("A server on embedded defaults: one folder, one SQLite file, loopback")
+        self._say.fact(ready)
+        self._say.step("The operator makes the application Acme Pay and its webhook")
+        application = await self._placet.operator("application", "add", "acme-pay")
+        webhook = await self._placet.operator("webhook", "add", "acme-pay", self._acme.webhook_url)
+        self._acme.connect(ready.rsplit(maxsplit=1)[-1], application["api_key"], webhook["secret"])
+        self._say.fact(f"API key {application['api_key'][:8]}… shown once; webhook {webhook['url']}")
+        self._say.step("Acme Pay registers Ada and shows her an enrolment QR")
+        ada = {"name": "Ada", "country_code": 31, "phone": "6 1234 5678", "email": "ada@example.com"}
+        self._tfa_id = (await self._acme.call("POST", "/v1/users", ada))["tfa_id"]
+        enrollment = await self._acme.call("POST", f"/v1/users/{self._tfa_id}/enrollments", {"qr": "svg"})
+        picture = self._folder / "enroll.png"
+        draw(enrollment["uri"], picture)
+        self._say.step("Ada's device reads the QR picture, makes its keys and enrols")
+        device = await self._placet.device("enroll", str(picture), "--name", "Ada's laptop", "--yes")
+        self._say.fact(f"the device shows the check {device['check']}; Ada reads it to Acme Pay")
+        await self._acme.call(
+            "POST", f"/v1/enrollments/{enrollment['id']}/confirm", {"check": device["check"]}
+        )
+        self._say.fact("confirmed on both screens: the device is active")
+
+    async def approve(self) -> None:
+        """A payment that Ada approves, with its webhook and its receipt."""
+        self._say.step("Acme Pay asks: a payment with visible and hidden details")
+        created = await self._ask(PAYMENT)
+        await self._show(created["id"])
+        number = created["number"]
+        if self._person:
+            print(f"\n    Acme Pay's screen shows the number {number}.")
+            number = await asyncio.to_thread(
+                input, "    Type the number to approve, or press Enter to deny: "
+            )
+        if not number:
+            await self._placet.device("deny", created["id"])
+            await self._outcome(created["id"], "denied")
+            return
+        signed = await self._placet.device("approve", created["id"], "--number", number)
+        self._say.fact(f"the device signed the SHA-256 of exactly what it showed: {signed['digest']}")
+        status = await self._outcome(created["id"], None)
+        await self._receipt(created["id"], status)
+
+    async def codes(self) -> None:
+        """A soft token's code, verified once and refused the second time."""
+        self._say.step(
+            "Without a connection: the device's soft token makes a code, the server verifies it once"
+        )
+        code = (await self._placet.device("code", "acme-pay"))["code"]
+        path = f"/v1/users/{self._tfa_id}/soft_tokens/verify"
+        first = await self._acme.call("POST", path, {"code": code})
+        again = await self._acme.call("POST", path, {"code": code})
+        check(first["verified"] and not again["verified"], "a code verifies exactly once")
+        self._say.fact(f"code {code}: verified; its replay: refused ({again['reason']})")
+
+    async def deny(self) -> None:
+        """A login that was not Ada's."""
+        self._say.step("A request that Ada denies")
+        created = await self._ask({"message": "Sign in to Acme Pay from a new computer?"})
+        await self._show(created["id"])
+        await self._placet.device("deny", created["id"], "--reason", "mistake")
+        await self._outcome(created["id"], "denied")
+
+    async def expire(self) -> None:
+        """A request that nobody answers."""
+        self._say.step("A request that nobody answers")
+        created = await self._ask({"message": "Change the delivery address?", "seconds_to_expire": 1})
+        await self._outcome(created["id"], "expired")
+
+    async def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        created = await self._acme.call("POST", "/v1/approval_requests", {"tfa_id": self._tfa_id, **question})
+        check(created["status"] == "pending", "a new request is pending")
+        return created
+
+    async def _show(self, approval: str) -> None:
+        shown = await self._placet.device("list")
+        request = next(item for item in shown["requests"] if item["id"] == approval)
+        self._say.fact(
+            f"the device received it sealed, verified the server's signature and shows: {request['message']}"
+        )
+        for label, value in request["visible"]:
+            print(f"        {label}: {value}")
+
+    async def _outcome(self, approval: str, expected: str | None) -> str:
+        answer = await self._acme.call("GET", f"/v1/approval_requests/{approval}?wait=30")
+        status: str = answer["status"]
+        check(
+            status == expected or (expected is None and status in {"approved", "denied"}),
+            "the outcome is final",
+        )
+        await self._acme.event(f"approval_request.{status}", approval)
+        self._say.fact(f"long-poll and signed webhook agree: {status}" + _because(answer))
+        return status
+
+    async def _receipt(self, approval: str, outcome: str) -> None:
+        self._say.step("The receipt proves it offline, with the server's public keys alone")
+        receipt, keys = self._folder / "receipt.jwt", self._folder / "jwks.json"
+        receipt.write_text(
+            (await self._acme.call("GET", f"/v1/approval_requests/{approval}/receipt"))["receipt"]
+        )
+        keys.write_text(json.dumps(await self._acme.call("GET", "/.well-known/jwks.json")))
+        verified = await self._placet.device("receipt", "verify", str(receipt), "--keys", str(keys))
+        check(verified["outcome"] == outcome, "the receipt tells the same outcome")
+        self._say.fact(f"request, decision and device certificate verify: {verified['outcome']}")
+
+
+def draw(uri: str, path: Path) -> None:
+    """The enrolment URI as a QR picture, as an application's page would show it."""
+    import qrcode  # not needed by the rest of the demo
+
+    qrcode.make(uri).save(str(path))
+
+
+def check(holds: object, claim: str) -> None:
+    """End with status 1 when a claim of the demo does not hold."""
+    if not holds:
+        raise SystemExit(f"The demo failed: {claim}: no.")
+
+
+def _because(answer: dict[str, Any]) -> str:
+    return f" ({answer['reason']})" if answer.get("reason") not in {None, "ok"} else ""
+
+
+async def main() -> None:
+    """Run the whole journey in a folder of its own, and leave nothing behind."""
+    say = Narrator()
+    with tempfile.TemporaryDirectory(prefix="placet-demo-") as name:
+        folder = Path(name)
+        programs = Programs(folder)
+        async with programs.serving() as ready, AcmePay(say.wire) as acme:
+            journey = Journey(folder, programs, acme, say)
+            await journey.prepare(ready)
+            await journey.approve()
+            await journey.codes()
+            await journey.deny()
+            await journey.expire()
+        say.done("Every step came out as it must.")
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main())
+    except (KeyboardInterrupt, EOFError):
+        sys.exit(130)

@@ -1,0 +1,65 @@
+"""The two programs as a person and an operator start them: the server, and the device's commands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+BIN = Path(sys.executable).parent
+
+
+class Programs:
+    """Both programs on one folder: ``DIR/server`` is the server's data, ``DIR/device`` the person's vault."""
+
+    def __init__(self, folder: Path) -> None:
+        self.server_data = folder / "server"
+        self.home = folder / "device"
+        self._passphrase = folder / "passphrase"
+        self._passphrase.write_text("correct horse battery staple\n")
+        self._passphrase.chmod(0o600)
+        # The demo's webhook receiver is on this machine, which the server refuses unless the operator allows it.
+        self._env = {
+            **os.environ,
+            "PLACET_EGRESS_ALLOW": "127.0.0.0/8",
+            "PLACET_HOME": str(self.home),
+            "PLACET_PASSPHRASE_FILE": str(self._passphrase),
+        }
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Run the server on a free port of the loopback address; gives the line that it prints when ready."""
+        process = await self._start("placet-server", "serve", "--data", str(self.server_data), "--port", "0")
+        try:
+            assert process.stdout
+            yield (await process.stdout.readline()).decode().strip()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            await process.wait()
+
+    async def operator(self, *words: str) -> dict[str, Any]:
+        """One operator's command against the running server, as JSON."""
+        return await self._json("placet-server", [*words, "--data", str(self.server_data)])
+
+    async def device(self, *words: str) -> dict[str, Any]:
+        """One of the person's commands, as JSON."""
+        return await self._json("placet", words)
+
+    async def _json(self, program: str, words: Sequence[str]) -> dict[str, Any]:
+        process = await self._start(program, *words, "--json")
+        out, _ = await process.communicate()
+        if process.returncode:
+            raise SystemExit(f"{program} {' '.join(words[:2])} ended with status {process.returncode}.")
+        answer: dict[str, Any] = json.loads(out)
+        return answer
+
+    async def _start(self, program: str, *words: str) -> Process:
+        return await asyncio.create_subprocess_exec(BIN / program, *words, stdout=PIPE, env=self._env)
