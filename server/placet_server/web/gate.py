@@ -1,0 +1,249 @@
+"""The one way in, for every route of every face.
+
+The gate names the request, asks the face who calls, checks scope and rate, turns refusals into the face's own answers
+and notes the call. One coroutine a request and no chain of middlewares, because such a chain costs as much as the work behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple
+
+from aiohttp import web
+from msgspec import Struct
+
+from placet_protocol.errors import ProtocolError
+from placet_server.domain.limits import RateLimit
+from placet_server.domain.refusals import Code, RefusedError
+from placet_server.domain.values import Caller, Scope
+from placet_server.faces import Face
+from placet_server.ports import Clock, Entropy, StoreUnavailableError
+from placet_server.web.apilog import ApiLog
+from placet_server.web.logging import event
+from placet_server.web.peer import Peers
+from placet_server.web.wire import body, decode
+
+__all__ = ["Call", "Doc", "Gate", "Handler", "Route", "body", "decode"]
+
+UNAVAILABLE_RETRY: Final = 5
+
+
+class Call(Struct, frozen=True):
+    """One request: its id, when it came (ms UTC), from which address, and who calls where the route asks for that."""
+
+    id: str
+    now: int
+    ip: str
+    caller: Caller | None
+
+    @property
+    def by(self) -> Caller:
+        """Who calls, on routes that need a credential."""
+        assert self.caller is not None
+        return self.caller
+
+
+Handler = Callable[[web.Request, Call], Awaitable[web.StreamResponse]]
+
+
+class Doc(NamedTuple):
+    """What the published description says of a route; the types are those that validate.
+
+    ``body`` None: the route takes no body (or, with ``media``, one of that type). ``refusals`` are the codes beyond
+    those that every route may answer.
+    """
+
+    summary: str
+    answer: Any = None
+    status: int = 200
+    body: Any = None
+    query: Any = None
+    refusals: tuple[Code, ...] = ()
+    other_statuses: tuple[int, ...] = ()
+    headers: tuple[str, ...] = ()
+    media: str = "application/json"
+    answer_media: str = "application/json"
+
+
+class Route(NamedTuple):
+    """A route as it was added."""
+
+    method: str
+    path: str
+    face: str
+    scope: Scope | None
+    doc: Doc | None
+
+
+class Gate:
+    """Takes every request of every face."""
+
+    def __init__(
+        self, clock: Clock, entropy: Entropy, apilog: ApiLog, rate: RateLimit, peers: Peers | None = None
+    ) -> None:
+        self.routes: Final[list[Route]] = []
+        self.closing = False
+        self._clock = clock
+        self._apilog = apilog
+        self._rate = rate
+        self._peers = peers or Peers(())
+        self._boot = entropy.bytes(5).hex()
+        self._count = itertools.count()
+        self._waiting: set[asyncio.Event] = set()
+
+    def add(
+        self,
+        router: web.UrlDispatcher,
+        method: str,
+        path: str,
+        handler: Handler,
+        *,
+        face: Face,
+        scope: Scope | None = None,
+        doc: Doc | None = None,
+    ) -> None:
+        """Serve ``method path`` by ``handler``; with a scope, only to callers whose credential has it.
+
+        Variables in the path need a pattern of ASCII characters, ``{id:[0-9a-f-]{36}}``.
+        """
+        self.routes.append(Route(method, path, face.name, scope, doc))
+        router.add_route(
+            method, path, self._behind(handler, method, path, face, scope), expect_handler=_expect
+        )
+
+    def add_rest(self, router: web.UrlDispatcher, face: Face, prefix: str = "") -> None:
+        """Answer every other path below a prefix with the face's ``not_found`` or ``method_not_allowed``."""
+        path = prefix + "/{rest:.*}"
+
+        async def rest(request: web.Request, _call: Call) -> web.StreamResponse:
+            allowed: set[str] = set()
+            for resource in router.resources():
+                if resource.canonical != prefix + "/{rest}":
+                    allowed |= (await resource.resolve(request))[1]
+            if not allowed - {"*"}:
+                raise RefusedError("not_found", "There is nothing at this path.")
+            listed = ", ".join(sorted(allowed - {"*"}))
+            refusal = RefusedError("method_not_allowed", f"This path knows {listed}.")
+            response = face.refusal(request, refusal, _call.id)
+            response.headers["Allow"] = listed
+            return response
+
+        router.add_route("*", path, self._behind(rest, "*", path, face, None), expect_handler=_expect)
+
+    async def wait(self, changed: asyncio.Event, seconds: float) -> bool:
+        """Wait until an event of the bus is set, at most so long; false at the end of the time or of the server.
+
+        Long polls wait here, so that closing the server answers them at once.
+        """
+        if self.closing:
+            return False
+        self._waiting.add(changed)
+        try:
+            async with asyncio.timeout(seconds):
+                await changed.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting.discard(changed)
+        changed.clear()
+        return not self.closing
+
+    def close(self) -> None:
+        """Let every waiting call answer now: the server ends."""
+        self.closing = True
+        for changed in self._waiting:
+            changed.set()
+
+    def _behind(
+        self, handler: Handler, method: str, path: str, face: Face, scope: Scope | None
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        authenticate = face.authenticate
+        literal = not path.endswith("{rest:.*}")
+
+        async def run(request: web.Request) -> web.StreamResponse:
+            started = time.perf_counter_ns()
+            now = self._clock.now()
+            request_id = f"{now:012x}{self._boot}{next(self._count):06x}"
+            ip = self._peers.address(request)
+            caller: Caller | None = None
+            code: Code | None = None
+            try:
+                if literal:
+                    _one_spelling(request)
+                caller = await authenticate(request, now)
+                self._admit(caller, scope, now)
+                response = await handler(request, Call(request_id, now, ip, caller))
+            except RefusedError as error:
+                code = error.code
+                response = face.refusal(request, error, request_id)
+            except Exception as error:  # noqa: BLE001 - whatever happens, the answer is the face's own
+                refusal = _refusal(error, request_id, path)
+                code = refusal.code
+                response = face.refusal(request, refusal, request_id)
+            if not response.prepared:
+                response.headers["X-Request-Id"] = request_id
+            self._apilog.add(
+                request_id,
+                now,
+                face.name,
+                method if method != "*" else request.method[:16],
+                path,
+                response.status,
+                code,
+                ip,
+                None if caller is None else caller.application.id,
+                None if caller is None else caller.credential,
+                (time.perf_counter_ns() - started) // 1000,
+            )
+            return response
+
+        return run
+
+    def _admit(self, caller: Caller | None, scope: Scope | None, now: int) -> None:
+        if caller is None:
+            if scope is not None:
+                raise RefusedError("unauthorized", "Send a valid API key of this installation.")
+            return
+        if scope is not None and scope not in caller.scopes:
+            raise RefusedError("forbidden", f"This needs a key with scope {scope}.")
+        if limit := caller.application.policies.limits_requests_per_second:
+            self._rate.take(caller.credential, limit, now)
+
+
+def _one_spelling(request: web.Request) -> None:
+    # Nothing in a path of ours has to be encoded, and %2f must never become a slash.
+    if "%" in request.rel_url.raw_path:
+        raise RefusedError("not_found", "There is nothing at this path.")
+
+
+def _refusal(error: Exception, request_id: str, path: str) -> RefusedError:
+    """What an exception that is no refusal means to the caller; defects are logged by place, without values."""
+    if isinstance(error, ProtocolError):
+        return RefusedError("invalid_request", "The signed document is not good.")
+    if isinstance(error, StoreUnavailableError):
+        event("store_unavailable", level=logging.ERROR, request_id=request_id, route=path)
+        return RefusedError("unavailable", "The server cannot write now.", retry_after=UNAVAILABLE_RETRY)
+    if isinstance(error, web.HTTPException) and error.status < 500:
+        return RefusedError(_BY_STATUS.get(error.status, "invalid_request"), "The request cannot be read.")
+    event("request_failed", level=logging.ERROR, error=error, request_id=request_id, route=path)
+    return RefusedError("internal", "The server failed; the operator finds why under this request id.")
+
+
+_BY_STATUS: Final[dict[int, Code]] = {
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "timeout",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
+
+
+async def _expect(request: web.Request) -> None:
+    """Let a caller that waits for ``100 Continue`` send its body; other expectations are ignored (RFC 9110 §10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
