@@ -100,19 +100,17 @@ class Users:
             raise RefusedError("invalid_request", "tfa_id is a whole number from 1 to 2^53 - 1.")
         phone, email = self._handles(org, draft)
         for _ in range(_TRIES):
-            user = await self._found(org, phone, email)
-            if user is None:
+            found = await self._found(org, phone, email)
+            if found is None:
                 user = await self._added(org, name, phone, email, draft.tfa_id, now)
-                if user is not None:
-                    return user, True
+            elif draft.tfa_id in {None, found[0].tfa_id}:
+                user = await self._extended(*found, phone, email, now)
             else:
-                if draft.tfa_id not in {None, user.tfa_id}:
-                    raise RefusedError(
-                        "user_conflict", "This phone or e-mail belongs to a user with another tfa id."
-                    )
-                user = await self._extended(user, phone, email, now)
-                if user is not None:
-                    return user, False
+                raise RefusedError(
+                    "user_conflict", "This phone or e-mail belongs to a user with another tfa id."
+                )
+            if user is not None:
+                return user, found is None
         raise RefusedError("unavailable", "No free tfa id was found; try again.")
 
     async def by_tfa_id(self, org: str, tfa_id: int) -> User:
