@@ -121,15 +121,15 @@ CREATE TABLE decisions (
     decided_at BIGINT NOT NULL
 );
 
--- Fatigue counters per user and application, moved by conditional updates only.
+-- Fatigue counters per user and application, moved by conditional statements only (domain/pressure.py).
 CREATE TABLE pressure (
     user_id TEXT NOT NULL,
     application TEXT NOT NULL,
     pending BIGINT NOT NULL,
     unapproved BIGINT NOT NULL,
-    window_start BIGINT NOT NULL,
-    hold_until BIGINT NOT NULL,
-    holds BIGINT NOT NULL,
+    counted_at BIGINT NOT NULL,
+    hold_factor BIGINT NOT NULL,
+    not_me_until BIGINT NOT NULL,
     PRIMARY KEY (user_id, application)
 );
 
@@ -175,6 +175,7 @@ CREATE TABLE outbox (
     sealed BLOB
 );
 CREATE INDEX outbox_due ON outbox (due_at);
+CREATE INDEX outbox_webhooks_in_order ON outbox (subject) WHERE kind = 'webhook';
 
 -- What a device has confirmed to hold: an approval request or a notice.
 CREATE TABLE acks (

@@ -1,0 +1,119 @@
+"""Fatigue rules: how many questions one application may put to one person, kept in one counter row for the pair.
+
+All moves are single conditional statements, so that the limits hold however many requests arrive at once. A series
+counts the questions that nobody approved; it ends by an approval or when a whole window passes without a question, so
+no window of any position holds more than the limit. A full series holds, and each further full series holds twice as
+long. Cancelled and superseded questions are taken back out.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from placet_server.domain.policies import Policies
+from placet_server.domain.refusals import RefusedError
+from placet_server.domain.values import ApprovalStatus
+from placet_server.ports import Row, Sql, Step, step
+
+_TAKE: Final = Sql(
+    "pressure_take",
+    """
+    INSERT INTO pressure (user_id, application, pending, unapproved, counted_at, hold_factor, not_me_until)
+    VALUES (?, ?, 1, 1, ?, 1, 0)
+    ON CONFLICT (user_id, application) DO UPDATE SET
+        pending = pressure.pending + 1,
+        unapproved = CASE
+            WHEN pressure.unapproved >= ? OR pressure.counted_at + ? <= excluded.counted_at THEN 1
+            ELSE pressure.unapproved + 1 END,
+        hold_factor = CASE
+            WHEN pressure.unapproved >= ? AND pressure.hold_factor * ? < ? THEN pressure.hold_factor * 2
+            ELSE pressure.hold_factor END,
+        counted_at = excluded.counted_at
+    WHERE pressure.pending < ? AND pressure.not_me_until <= excluded.counted_at AND (
+        pressure.unapproved < ?
+        OR pressure.counted_at + CASE
+            WHEN pressure.hold_factor * ? < ? THEN pressure.hold_factor * ? ELSE ? END <= excluded.counted_at)
+    """,
+)
+_PENDING_LESS: Final = "pending = CASE WHEN pending > 0 THEN pending - 1 ELSE 0 END"
+_UNAPPROVED_LESS: Final = "unapproved = CASE WHEN unapproved > 0 THEN unapproved - 1 ELSE 0 END"
+_OF: Final = "WHERE user_id = ? AND application = ?"
+_APPROVED: Final = Sql(
+    "pressure_approved",
+    f"UPDATE pressure SET {_PENDING_LESS}, unapproved = 0, hold_factor = 1 {_OF}",  # noqa: S608 - constant text
+)
+_UNAPPROVED: Final = Sql("pressure_unapproved", f"UPDATE pressure SET {_PENDING_LESS} {_OF}")  # noqa: S608 - as above
+_NOT_ME: Final = Sql("pressure_not_me", f"UPDATE pressure SET {_PENDING_LESS}, not_me_until = ? {_OF}")  # noqa: S608 - as above
+_TAKEN_BACK: Final = Sql(
+    "pressure_taken_back",
+    f"UPDATE pressure SET {_PENDING_LESS}, {_UNAPPROVED_LESS} {_OF}",  # noqa: S608 - as above
+)
+READ: Final = Sql(
+    "pressure",
+    "SELECT pending, unapproved, counted_at, hold_factor, not_me_until FROM pressure"
+    " WHERE user_id = ? AND application = ?",
+)
+"""The row that ``refusal`` explains; parameters: user id, application id."""
+
+
+def take(user_id: str, application: str, policies: Policies, now: int) -> Step:
+    """The guard of a new question: takes one row when the rules allow it, none otherwise."""
+    hold, hold_max = policies.approval_hold * 1000, policies.approval_hold_max * 1000
+    most = policies.approval_max_unapproved
+    return step(
+        _TAKE,
+        user_id,
+        application,
+        now,
+        most,
+        policies.approval_window * 1000,
+        most,
+        hold,
+        hold_max,
+        policies.approval_max_pending,
+        most,
+        hold,
+        hold_max,
+        hold,
+        hold_max,
+    )
+
+
+def release(user_id: str, application: str, status: ApprovalStatus, not_me_until: int | None = None) -> Step:
+    """What the end of a question does to its counters; ``not_me_until`` is the end of a not-me hold in ms UTC."""
+    if status == "approved":
+        return step(_APPROVED, user_id, application)
+    if status in {"cancelled", "superseded"}:
+        return step(_TAKEN_BACK, user_id, application)
+    if not_me_until is not None:
+        return step(_NOT_ME, not_me_until, user_id, application)
+    return step(_UNAPPROVED, user_id, application)
+
+
+def held_until(row: Row, policies: Policies) -> int:
+    """When the holds of this row end, in ms UTC; a time that has passed when there is none."""
+    _, unapproved, counted_at, factor, not_me_until = row
+    if unapproved < policies.approval_max_unapproved:
+        return int(not_me_until)
+    hold = min(policies.approval_hold * factor, policies.approval_hold_max) * 1000
+    return int(max(not_me_until, counted_at + hold))
+
+
+def refusal(row: Row | None, policies: Policies, now: int) -> RefusedError | None:
+    """Why ``take`` took no row, or None when it would now."""
+    if row is None:
+        return None
+    left = held_until(row, policies) - now
+    if left > 0:
+        return RefusedError(
+            "on_hold",
+            "Too many questions to this person were not approved; further ones have to wait.",
+            retry_after=-(-left // 1000),
+        )
+    if row[0] >= policies.approval_max_pending:
+        return RefusedError(
+            "too_many_pending",
+            f"{row[0]} questions are waiting for this person's answer; that is the most allowed.",
+            retry_after=1,
+        )
+    return None
