@@ -19,8 +19,9 @@ from msgspec import Meta, Struct
 
 PREFIX: Final = "PLACET_"
 FILE_NAME: Final = "placet.toml"
-DEVICE_NAMES: Final = ("PLACET_VAULT", "PLACET_PASSPHRASE", "PLACET_AUTHENTICATOR")
-"""Beginnings of variables that belong to the person's program ``placet``, which may share a machine with the server."""
+_DEVICE_NAMES: Final = frozenset(
+    {"PLACET_HOME", "PLACET_PASSPHRASE_FILE"}
+)  # the person's program reads these
 
 
 class SettingsError(ValueError):
@@ -39,7 +40,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = None
     trusted_proxy: Annotated[
         tuple[str, ...],
-        Meta(description="Networks (CIDR) whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."),
+        Meta(description="Networks (CIDR) whose `X-Forwarded-For` is believed."),
     ] = ()
     tls_cert: Annotated[
         Path | None, Meta(description="PEM file with the certificate chain; needs `tls_key`.")
@@ -169,7 +170,7 @@ def _environment(environment: Mapping[str, str]) -> dict[str, Any]:
     values = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environment.items()
-        if name.startswith(PREFIX) and name != PREFIX + "CONFIG" and not name.startswith(DEVICE_NAMES)
+        if name.startswith(PREFIX) and name != PREFIX + "CONFIG" and name not in _DEVICE_NAMES
     }
     _known(values, "environment variable", lambda name: PREFIX + name.upper())
     return values
@@ -208,7 +209,8 @@ def _checked(values: dict[str, Any]) -> Settings:
         settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         text, _, place = str(error).partition(" - at `$.")
-        raise SettingsError(f"setting {place.rstrip('`')}: {text[:1].lower()}{text[1:]}.") from error
+        text = text.replace("Expected", "expected").replace("`int`", "a whole number").replace("`str`", "text")
+        raise SettingsError(f"setting {place.rstrip('`')}: {text}.") from error
     for name in ("trusted_proxy", "egress_allow"):
         for network in getattr(settings, name):
             try:

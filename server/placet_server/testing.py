@@ -11,8 +11,11 @@ import hmac
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Self
+from typing import Any, Final, Self
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from placet_protocol import jose
 from placet_server.ports import Purpose, Topic, UnsealableError, joined
 
 START: Final = 1_800_000_000_000
@@ -112,3 +115,34 @@ class ClearSealer:
     def mac(self, label: str, *parts: bytes) -> bytes:
         """HMAC-SHA-256 under the label itself."""
         return hmac.digest(label.encode(), joined(parts), hashlib.sha256)
+
+
+class FixedSigner:
+    """Signs documents with one key made from a number; it implements ``Signer``."""
+
+    def __init__(self, secret: int = 7) -> None:
+        self.key: Final = ec.derive_private_key(secret, ec.SECP256R1())
+        self._kid = jose.thumbprint(self.key.public_key())
+
+    @property
+    def kid(self) -> str:
+        """RFC 7638 thumbprint of the key."""
+        return self._kid
+
+    def sign(self, typ: str, payload: bytes) -> str:
+        """A compact JWS over exactly these payload bytes."""
+        return jose.sign(self.key, typ, payload, kid=self._kid)
+
+    def jwks(self) -> list[dict[str, Any]]:
+        """The one public key."""
+        public = jose.public_jwk(self.key.public_key())
+        return [
+            {
+                **public,
+                "kid": self._kid,
+                "use": "sig",
+                "alg": "ES256",
+                "status": "current",
+                "iat": START // 1000,
+            }
+        ]

@@ -1,0 +1,105 @@
+"""Deadlines of HTTP connections, on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from placet_server.web.connections import Connections
+
+
+async def _echo(request: web.Request) -> web.Response:
+    return web.Response(body=await request.read())
+
+
+async def _slow(_request: web.Request) -> web.Response:
+    await asyncio.sleep(0.5)
+    return web.Response(text="done")
+
+
+@asynccontextmanager
+async def _serving(**settings: float) -> AsyncIterator[tuple[Connections, int]]:
+    app = web.Application()
+    app.router.add_route("*", "/echo", _echo)
+    app.router.add_get("/slow", _slow)
+    listener = socket.create_server(("127.0.0.1", 0))
+    connections = Connections(app, listener, None, logging.getLogger("test"), **settings)
+    await connections.start()
+    try:
+        yield connections, listener.getsockname()[1]
+    finally:
+        await connections.stop()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /echo HTTP/1.1\r\nHost: x\r\n", b"GET"])
+async def test_dos_01_a_header_that_does_not_come_ends_the_connection(sent: bytes) -> None:
+    """Nobody holds a connection by sending no header, or a part of one."""
+    async with _serving(header_seconds=0.2) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_dos_01_a_trickled_header_ends_the_connection_all_the_same() -> None:
+    """The deadline is for the whole header; each byte that arrives does not prolong it."""
+    async with _serving(header_seconds=0.3) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        ended = asyncio.create_task(reader.read())
+        for byte in b"GET /echo HTTP/1.1\r\nX-Long: " + b"a" * 200:
+            writer.write(bytes((byte,)))
+            done, _ = await asyncio.wait({ended}, timeout=0.02)
+            if done:
+                break
+        assert ended.done()
+        writer.close()
+
+
+async def test_a_second_request_on_a_connection_has_the_deadline_too() -> None:
+    """A kept connection may be idle for long, but a header that has begun must come."""
+    async with _serving(header_seconds=0.2) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        ended = asyncio.create_task(reader.read())
+        idle, _ = await asyncio.wait({ended}, timeout=0.5)
+        assert not idle
+        writer.write(b"GET /ec")
+        async with asyncio.timeout(5):
+            assert await ended == b""
+        writer.close()
+
+
+async def test_a_slow_body_is_not_cut_by_the_header_deadline() -> None:
+    """The deadline of the header ends with the header; bodies have their own."""
+    async with _serving(header_seconds=0.2) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab")
+        await asyncio.sleep(0.5)
+        writer.write(b"cd")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        assert await reader.readexactly(4) == b"abcd"
+        writer.close()
+
+
+async def test_dur_04_stopping_finishes_what_has_begun_and_refuses_what_comes() -> None:
+    """A request in flight gets its answer while new connections are refused."""
+    async with _serving() as (connections, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        stopping = asyncio.create_task(connections.stop())
+        await asyncio.sleep(0.1)
+        with pytest.raises(ConnectionError):
+            await asyncio.open_connection("127.0.0.1", port)
+        assert (await reader.read()).endswith(b"done")
+        await stopping
+        writer.close()

@@ -1,0 +1,38 @@
+"""The tables of docs/settings.md as the code would write them: ``python -m support.settings_tables`` prints them."""
+
+from __future__ import annotations
+
+from placet_server.domain.policies import TABLE
+from placet_server.settings import PREFIX, table
+
+
+def settings_rows() -> list[str]:
+    """One Markdown row for each setting."""
+    return [
+        f"| `{row.name}` | `--{row.name.replace('_', '-')}` | `{PREFIX}{row.name.upper()}` | {row.type} | "
+        f"{f'`{row.default}`' if row.default else ''} | {row.meaning} |"
+        for row in table()
+    ]
+
+
+def policy_rows() -> list[str]:
+    """One Markdown row for each policy."""
+    return [
+        f"| `{policy.name}` | {policy.type.replace('|', ' or ')} | `{_shown(policy.default)}` | {policy.unit} | "
+        f"{_limits(policy.minimum, policy.maximum)} | {policy.meaning} |"
+        for policy in TABLE
+    ]
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return "true" if default else "false"
+    return "(none)" if default == () else str(default)
+
+
+def _limits(low: int | None, high: int | None) -> str:
+    return "" if low is None and high is None else f"{low} to {high}"
+
+
+if __name__ == "__main__":
+    print("\n".join([*settings_rows(), "", *policy_rows()]))
