@@ -8,6 +8,7 @@ letters or emoji, as Indic scripts, Persian and emoji families need. Other kinds
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Final
@@ -20,6 +21,9 @@ _BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U00
 _SELECTORS: Final = frozenset(
     chr(code) for code in (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
 )
+# Latin letters, usual punctuation and currency signs: most texts, in NFC already and with nothing to judge.
+_PLAIN: Final = re.compile("[ -~\u00a1-\u00ac\u00ae-\u02ff\u2010-\u2027\u20a0-\u20bf]*")
+_PLAIN_LINES: Final = re.compile(_PLAIN.pattern.replace("[", "[\n"))
 _FORBIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -28,7 +32,7 @@ def clean(text: str, *, newline: bool = False) -> str:
 
     Places count characters of the NFC form from 1. ``newline`` allows line feeds.
     """
-    if _plain(text, newline):
+    if (_PLAIN_LINES if newline else _PLAIN).fullmatch(text):
         return text
     judged = list(_judged(text, newline))
     for place, (char, allowed) in enumerate(judged, 1):
@@ -42,19 +46,14 @@ def visible(text: str, *, newline: bool = False) -> str:
 
     A forbidden character becomes its code point between single angle quotation marks.
     """
-    if _plain(text, newline):
+    if (_PLAIN_LINES if newline else _PLAIN).fullmatch(text):
         return text
     return "".join(
         char if allowed else f"\u2039{_name(char)}\u203a" for char, allowed in _judged(text, newline)
     )
 
 
-def _plain(text: str, newline: bool) -> bool:  # noqa: FBT001 - passed through from the keyword above
-    """Most texts: printable ASCII."""
-    return text.isascii() and (text.isprintable() or (newline and text.replace("\n", "").isprintable()))
-
-
-def _judged(text: str, newline: bool) -> Iterator[tuple[str, bool]]:  # noqa: FBT001 - as above
+def _judged(text: str, newline: bool) -> Iterator[tuple[str, bool]]:  # noqa: FBT001 - passed through from the keyword above
     """Each character as it would be shown, and whether it may be."""
     normal = unicodedata.normalize("NFC", text)
     marks = 0
