@@ -57,6 +57,7 @@ CREATE TABLE handles (
 );
 CREATE INDEX handles_of_user ON handles (user_id);
 
+-- "ask" is the approval request by which an active device allows a further one.
 CREATE TABLE enrollments (
     id TEXT PRIMARY KEY,
     org TEXT NOT NULL,
@@ -67,12 +68,13 @@ CREATE TABLE enrollments (
     bad_tries BIGINT NOT NULL DEFAULT 0,
     check_tries BIGINT NOT NULL DEFAULT 0,
     device TEXT,
-    reason TEXT,
+    ask TEXT,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     sealed BLOB
 );
 CREATE INDEX enrollments_of_user ON enrollments (user_id);
+CREATE INDEX enrollments_unfinished ON enrollments (expires_at) WHERE status IN ('open', 'redeemed');
 
 CREATE TABLE devices (
     id TEXT PRIMARY KEY,
@@ -133,11 +135,12 @@ CREATE TABLE pressure (
     PRIMARY KEY (user_id, application)
 );
 
+-- "device" is set where an enrolment gave the token: it counts once that device is active, and ends with it.
 CREATE TABLE soft_tokens (
     id TEXT PRIMARY KEY,
     org TEXT NOT NULL,
     user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    name TEXT NOT NULL,
+    device TEXT,
     status TEXT NOT NULL,
     last_step BIGINT NOT NULL,
     created_at BIGINT NOT NULL,

@@ -1,0 +1,80 @@
+"""Short messages of the server to a person's devices: a device was added, codes were guessed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from placet_server.domain.ids import is_id, new_id
+from placet_server.domain.values import Device
+from placet_server.ports import Entropy, Sealer, Sql, Step, Store, plan, step
+
+_LIFE_MS: Final = 30 * 86_400_000
+
+_ADD: Final = Sql(
+    "notice_add",
+    "INSERT INTO notices (id, user_id, kind, created_at, expires_at, sealed) VALUES (?, ?, ?, ?, ?, ?)",
+)
+_PENDING: Final = Sql(
+    "notices_pending",
+    "SELECT id, kind, created_at, sealed FROM notices WHERE user_id = ? AND created_at >= ? AND expires_at > ?"
+    " AND NOT EXISTS (SELECT 1 FROM acks WHERE device = ? AND item = notices.id) ORDER BY id",
+)
+_ACK: Final = Sql(
+    "notice_ack",
+    "INSERT INTO acks (device, item, acked_at) SELECT ?, id, ? FROM notices WHERE id = ? AND user_id = ?"
+    " ON CONFLICT DO NOTHING",
+)
+_DROP_ACKS: Final = Sql(
+    "notice_acks_drop", "DELETE FROM acks WHERE item IN (SELECT id FROM notices WHERE expires_at <= ?)"
+)
+_DROP: Final = Sql("notices_drop", "DELETE FROM notices WHERE expires_at <= ?")
+
+
+class Notice(Struct, frozen=True):
+    """One message; ``kind`` is a word for programs, ``text`` a sentence for the person."""
+
+    id: str
+    kind: str
+    text: str
+    created_at: int
+
+
+class Notices:
+    """What each person should be told on all their devices; kept for 30 days."""
+
+    def __init__(self, store: Store, sealer: Sealer, entropy: Entropy) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._entropy = entropy
+
+    def step(self, user_id: str, kind: str, text: str, now: int) -> Step:
+        """The row to write with the change that the person is told of; publish ``user`` on the bus afterwards."""
+        notice_id = new_id(now, self._entropy)
+        sealed = self._sealer.seal("pii", "notices", notice_id, msgspec.msgpack.encode(text))
+        return step(_ADD, notice_id, user_id, kind, now, now + _LIFE_MS, sealed, deferred=True)
+
+    async def pending(self, device: Device, now: int) -> list[Notice]:
+        """What this active device has not acknowledged of the time since it enrolled, oldest first."""
+        if device.status != "active":
+            return []
+        rows = await self._store.rows(_PENDING, (device.user_id, device.created_at, now, device.id))
+        return [
+            Notice(notice_id, kind, self._text(notice_id, sealed), created_at)
+            for notice_id, kind, created_at, sealed in rows
+        ]
+
+    async def acknowledge(self, device: Device, notice_ids: list[str], now: int) -> None:
+        """Do not send these to this device again; ids of other people's notices are ignored."""
+        steps = [step(_ACK, device.id, now, each, device.user_id) for each in notice_ids if is_id(each)]
+        if steps:
+            await self._store.write(plan(*steps, guards=0))
+
+    async def sweep(self, now: int) -> None:
+        """Erase what is older than 30 days."""
+        await self._store.write(plan(step(_DROP_ACKS, now), step(_DROP, now), guards=0))
+
+    def _text(self, notice_id: str, sealed: bytes) -> str:
+        return msgspec.msgpack.decode(self._sealer.open("pii", "notices", notice_id, sealed), type=str)
