@@ -174,6 +174,33 @@ class Bus(Protocol):
         ...
 
 
+class Link(Protocol):
+    """One connection that serves devices: a socket or a waiting poll."""
+
+    def wake(self) -> None:
+        """Something changed for one of its devices: read the store."""
+        ...
+
+    def end(self) -> None:
+        """Close: a newer connection of the same device takes its place, or the server ends."""
+        ...
+
+
+class Hub(Protocol):
+    """Who is connected now."""
+
+    def join(self, link: Link, device: str, user: str, *, at_most: int) -> Callable[[], None]:
+        """Wake ``link`` for changes of this device and its user; returns what ends that.
+
+        Of the device's links of the same class, only the newest ``at_most`` stay.
+        """
+        ...
+
+    def connected(self, device: str) -> bool:
+        """Whether a device has a link in this process."""
+        ...
+
+
 def plan(*steps: Step, guards: int = 1, leaf: Leaf | None = None) -> Plan:
     """A plan of these steps."""
     return Plan(steps, guards, leaf)

@@ -13,6 +13,7 @@ import socket
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Final, Literal
@@ -28,6 +29,7 @@ Network = IPv4Network | IPv6Network
 
 URL_MAX: Final = 2_048
 ANSWER_MAX: Final = 64 * 1024
+RETRY_AFTER_MAX: Final = 10 * 3600 * 1000
 _KEEPALIVE: Final = 4.0  # below what common servers allow, so that a reused connection is rarely a closed one
 
 # Special-purpose ranges, one by one: ``ipaddress.is_global`` calls NAT64 and 6to4 forms of loopback global.
@@ -73,6 +75,18 @@ class Answer:
     async def text(self) -> str:
         """The body as text, however broken."""
         return self.body.decode("utf-8", "replace")
+
+    def retry_after(self, now: int) -> int | None:
+        """For how many ms the receiver asks to be left alone, from 0 to 10 h; None when it does not say."""
+        text = self.headers.get("Retry-After", "").strip()
+        if text.isascii() and text.isdigit():
+            wait = int(text[:10]) * 1000
+        else:
+            try:
+                wait = round(parsedate_to_datetime(text).timestamp() * 1000) - now
+            except (ValueError, OverflowError):
+                return None
+        return min(max(wait, 0), RETRY_AFTER_MAX)
 
 
 class Egress:

@@ -74,6 +74,9 @@ _WEBHOOKS: Final = Sql(
 )
 _WEBHOOK_APPLICATION: Final = Sql("webhook_application", "SELECT application FROM webhooks WHERE id = ?")
 _REMOVE_WEBHOOK: Final = Sql("webhook_remove", "DELETE FROM webhooks WHERE id = ?")
+_DISABLE_WEBHOOK: Final = Sql(
+    "webhook_disable", "UPDATE webhooks SET status = 'disabled' WHERE id = ? AND status = 'active'"
+)
 
 
 class NewKey(NamedTuple):
@@ -257,6 +260,15 @@ class Applications:
         removed = leaf(now, "webhook.removed", application.org, application.id, webhook=webhook_id)
         await self._store.write(plan(step(_REMOVE_WEBHOOK, webhook_id), leaf=removed))
         self.forget()
+
+    async def disable_webhook(self, webhook_id: str, now: int) -> None:
+        """Send nothing more to an endpoint that said that it is gone; no harm when it ended otherwise."""
+        row = await self._store.row(_WEBHOOK_APPLICATION, (webhook_id,))
+        if row is not None:
+            application = await self.by_id(row[0])
+            disabled = leaf(now, "webhook.disabled", application.org, application.id, webhook=webhook_id)
+            await self._store.write(plan(step(_DISABLE_WEBHOOK, webhook_id), leaf=disabled))
+            self.forget()
 
     def forget(self) -> None:
         """Read everything anew: something about applications, keys or webhooks changed."""

@@ -1,0 +1,283 @@
+"""Empties the outbox: at once what was just committed, later what failed or was left by an earlier process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from placet_server.delivery.webhooks import SCHEDULE, Attempt, WebhookSender, retry_at
+from placet_server.domain.applications import Applications
+from placet_server.domain.outbox import Item, Outbox, WebhookBody
+from placet_server.domain.refusals import RefusedError
+from placet_server.ports import Bus, Clock, Entropy, StoreUnavailableError
+
+log: Final = logging.getLogger("placet.delivery")
+
+PER_HOST: Final = 4
+AT_ONCE: Final = 512
+QUEUE: Final = 1_000
+_PAGE: Final = 100
+_CROWDED_MS: Final = 60_000
+_TROUBLE: Final = 1.0
+
+
+class Pushes(Protocol):
+    """Who takes the rows that wake devices."""
+
+    async def push(self, item: Item, now: int) -> int | None:
+        """Reach the devices that one row names; when to try again in ms UTC, or None when it is done."""
+        ...
+
+
+class Dispatcher:
+    """Delivers the rows of the outbox.
+
+    Rows arrive from the bus the moment they are committed; the table serves retries and restarts. Webhooks of one
+    subject to one endpoint go in order; one host gets ``per_host`` exchanges at a time, so that a receiver that hangs
+    holds up nobody else. ``schedule`` is in seconds, ``idle`` (seconds) bounds how long a lost wake-up can matter.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        applications: Applications,
+        sender: WebhookSender,
+        pushes: Pushes,
+        bus: Bus,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        schedule: tuple[float, ...] = SCHEDULE,
+        per_host: int = PER_HOST,
+        idle: float = 30.0,
+        grace: float = 5.0,
+    ) -> None:
+        self._outbox: Final = outbox
+        self._applications: Final = applications
+        self._sender: Final = sender
+        self._pushes: Final = pushes
+        self._bus: Final = bus
+        self._clock: Final = clock
+        self._entropy: Final = entropy
+        self._schedule: Final = schedule
+        self._per_host: Final = per_host
+        self._idle: Final = idle
+        self._grace: Final = grace
+        self._wake = asyncio.Event()
+        self._all = asyncio.Semaphore(AT_ONCE)
+        self._lanes: dict[str, _Lane] = {}
+        self._fresh: list[str] = []
+        self._busy: set[str] = set()
+        self._lines: set[tuple[str, str]] = set()
+        self._delivered: list[Item] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._scan_at = 0.0  # by the loop's clock
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Deliver until ``stop``; what is then under way gets ``grace`` seconds, the rest stays in the table."""
+        end = self._bus.listen("outbox", self._heard)
+        try:
+            while not self._stopping:
+                await self._turn()
+        finally:
+            end()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=self._grace)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            try:
+                await self._settle()
+            except StoreUnavailableError:
+                log.warning("outbox not settled")
+
+    def stop(self) -> None:
+        """Let ``run`` return."""
+        self._stopping = True
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look into the table now."""
+        self._scan_at = 0.0
+        self._wake.set()
+
+    def _heard(self, item_id: str) -> None:
+        self._fresh.append(item_id)
+        self._wake.set()
+
+    async def _turn(self) -> None:
+        self._wake.clear()
+        loop = asyncio.get_running_loop()
+        try:
+            await self._settle()
+            fresh, self._fresh = self._fresh, []
+            for item_id in fresh:
+                if item_id not in self._busy and (item := await self._outbox.get(item_id)):
+                    await self._take(item)
+            if loop.time() >= self._scan_at:
+                self._scan_at = loop.time() + self._idle
+                await self._take_due()
+                await self._plan_scan()
+        except Exception:  # the rows are in the table; going on is all that helps
+            log.exception("outbox not read")
+            self._scan_at = loop.time() + _TROUBLE
+            await asyncio.sleep(min(_TROUBLE, self._idle))
+        try:
+            async with asyncio.timeout_at(self._scan_at):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _plan_scan(self) -> None:
+        due_at = await self._outbox.next_due()
+        if due_at is not None:
+            # What is in our hands is due, too: a second, not a busy loop.
+            self._scan_in(max((due_at - self._clock.now()) / 1000, 1.0 if self._busy else 0.01))
+
+    def _scan_in(self, seconds: float) -> None:
+        self._scan_at = min(self._scan_at, asyncio.get_running_loop().time() + seconds)
+
+    async def _take_due(self) -> None:
+        while True:
+            limit = len(self._busy) + _PAGE
+            due = await self._outbox.due(self._clock.now(), limit)
+            for item in due:
+                if item.id not in self._busy:
+                    await self._take(item)
+            if len(due) < limit:
+                return
+
+    async def _take(self, item: Item) -> None:
+        if item.body is None:
+            self._start(item, partial(self._push, item))
+            return
+        line = (item.subject, item.target)
+        if line in self._lines:
+            return  # comes up when the one before it is through
+        head = await self._outbox.head(item)
+        if head is not None and head.id != item.id:
+            await self._outbox.postpone(item, max(head.due_at, self._clock.now() + 1_000))
+            return
+        lane = self._lanes.setdefault(_host(item.body.url), _Lane(self._per_host))
+        if lane.waiting >= QUEUE:
+            await self._outbox.postpone(item, self._clock.now() + _CROWDED_MS)
+            return
+        lane.waiting += 1
+        self._lines.add(line)
+        self._start(item, partial(self._deliver, item, item.body, lane))
+
+    def _start(self, item: Item, work: Callable[[], Awaitable[None]]) -> None:
+        self._busy.add(item.id)
+        task = asyncio.create_task(self._guarded(item, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, item: Item, work: Callable[[], Awaitable[None]]) -> None:
+        """One row's work; whatever goes wrong in it, others go on."""
+        try:
+            try:
+                await work()
+            except StoreUnavailableError:
+                raise
+            except Exception:  # a defect; tried again like any failure, in the end given up
+                log.exception("delivery failed")
+                await self._later(
+                    item, retry_at(item.attempts + 1, self._clock.now(), self._schedule, self._entropy)
+                )
+        except StoreUnavailableError:
+            log.warning("delivery not noted")
+            self._free(item)
+
+    async def _push(self, item: Item) -> None:
+        due_at = await self._pushes.push(item, self._clock.now())
+        if due_at is None:
+            self._done(item)
+        else:
+            await self._later(item, due_at)
+
+    async def _deliver(self, item: Item, body: WebhookBody, lane: _Lane) -> None:
+        try:
+            async with lane.slots, self._all:
+                attempt = await self._attempt(item, body)
+        finally:
+            lane.waiting -= 1
+            if not lane.waiting:
+                self._lanes.pop(_host(body.url), None)
+        if attempt is None or attempt.outcome == "delivered":
+            self._done(item)
+            return
+        now = self._clock.now()
+        facts = {"event": item.id, "attempt": item.attempts + 1, "status": attempt.status}
+        if attempt.outcome == "gone" and item.target:
+            await self._applications.disable_webhook(item.target, now)
+            log.warning("webhook disabled", extra={"placet_facts": facts})
+        due_at = None if attempt.outcome == "gone" else self._next(item, attempt, now)
+        log.info("webhook given up" if due_at is None else "webhook failed", extra={"placet_facts": facts})
+        await self._later(item, due_at)
+
+    async def _attempt(self, item: Item, body: WebhookBody) -> Attempt | None:
+        """One attempt with the endpoint's current secret, or None when the endpoint is no more."""
+        try:
+            application = await self._applications.by_id(body.application)
+        except RefusedError:
+            return None
+        secrets = {webhook.id: webhook.secret for webhook in application.webhooks}
+        if item.target and item.target not in secrets:
+            return None
+        return await self._sender.send(body, secrets.get(body.secret_id or ""), self._clock.now())
+
+    def _next(self, item: Item, attempt: Attempt, now: int) -> int | None:
+        due_at = retry_at(item.attempts + 1, now, self._schedule, self._entropy)
+        if due_at is not None and attempt.retry_after is not None:
+            due_at = max(due_at, now + attempt.retry_after)
+        return due_at
+
+    async def _later(self, item: Item, due_at: int | None) -> None:
+        """Count the attempt and wait until ``due_at`` (ms UTC); None ends the row."""
+        if due_at is None:
+            self._done(item)
+            return
+        await self._outbox.claim(item, due_at)
+        self._scan_in(max(0.0, (due_at - self._clock.now()) / 1000))
+        self._free(item)
+
+    def _done(self, item: Item) -> None:
+        self._delivered.append(item)
+        self._wake.set()
+
+    def _free(self, item: Item) -> None:
+        """The row waits in the table again."""
+        self._busy.discard(item.id)
+        self._lines.discard((item.subject, item.target))
+        self._wake.set()
+
+    async def _settle(self) -> None:
+        """Delete what was delivered, all in one plan, and go on with what waited behind it."""
+        settled = tuple(self._delivered)
+        if not settled:
+            return
+        await self._outbox.done(*(item.id for item in settled))
+        self._delivered = self._delivered[len(settled) :]
+        for item in settled:
+            self._busy.discard(item.id)
+            if item.body is not None:
+                self._lines.discard((item.subject, item.target))
+                if not self._stopping and (follower := await self._outbox.head(item)):
+                    await self._take(follower)
+
+
+class _Lane:
+    """The exchanges with one host."""
+
+    def __init__(self, per_host: int) -> None:
+        self.slots = asyncio.Semaphore(per_host)
+        self.waiting = 0
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc

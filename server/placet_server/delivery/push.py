@@ -1,0 +1,142 @@
+"""Web Push to endpoints that others serve: browser vendors, UnifiedPush, ntfy."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple, cast
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from py_vapid import Vapid02
+from pywebpush import WebPushException, webpush_async
+
+from placet_protocol.jose import b64u
+from placet_protocol.sealing import WEB_PUSH_PLAINTEXT_MAX
+from placet_server.delivery.egress import Answer, Egress, EgressError
+from placet_server.domain.values import Device
+
+INLINE_MAX: Final = 2_048
+"""Longest message that travels inside a push: bridged services carry some 2,700 bytes sealed."""
+VAPID_SECONDS: Final = 12 * 3600
+_WAKE: Final = b'{"type":"wake"}'
+_STEPS: Final = (256, 1_024, INLINE_MAX, WEB_PUSH_PLAINTEXT_MAX)
+
+
+class Pushed(NamedTuple):
+    """What became of one push: ``retry_after`` is in ms where the service asked for it."""
+
+    outcome: Literal["accepted", "failed", "gone"]
+    status: int
+    detail: str
+    retry_after: int | None = None
+
+
+class PushSender:
+    """Seals and posts messages to push services (RFC 8030, 8188, 8291, 8292).
+
+    ``subject`` is how a push service reaches the operator, a ``mailto:`` or https URL; ``inline_max`` (at most 3,993)
+    is the longest plaintext in bytes that is sent inside a push.
+    """
+
+    def __init__(
+        self,
+        egress: Egress,
+        vapid_key: EllipticCurvePrivateKey,
+        subject: str,
+        *,
+        inline_max: int = INLINE_MAX,
+    ) -> None:
+        self._session: Final = _Session(egress)
+        self._vapid: Final = Vapid02(private_key=vapid_key)
+        self._subject: Final = subject
+        self._inline_max: Final = min(inline_max, WEB_PUSH_PLAINTEXT_MAX)
+
+    async def send(
+        self, device: Device, message: Mapping[str, object], about: str, ttl: int, now: int
+    ) -> Pushed:
+        """Push a message about one thing to one device; never raises for what the service does.
+
+        ``ttl`` is in seconds, ``now`` in ms UTC. A later push about the same thing replaces this one while the service
+        still holds it. What is too long, or refused as too long (413), goes as a wake-up: the device then fetches it.
+        """
+        plaintext = msgspec.json.encode(message)
+        inline = len(plaintext) <= self._inline_max
+        pushed = await self._once(device, plaintext if inline else _WAKE, about, ttl, now)
+        if pushed.status == 413 and inline:
+            pushed = await self._once(device, _WAKE, about, ttl, now)
+        return pushed
+
+    async def _once(self, device: Device, plaintext: bytes, about: str, ttl: int, now: int) -> Pushed:
+        try:
+            answer = await webpush_async(
+                {
+                    "endpoint": device.endpoint,
+                    "keys": {"p256dh": b64u(device.p256dh), "auth": b64u(device.auth)},
+                },
+                data=cast("str", padded(plaintext)),  # bytes are taken as they are
+                vapid_private_key=self._vapid,
+                # Fresh each time: pywebpush writes into it, and another service must not get this one's aud.
+                vapid_claims={
+                    "aud": origin(device.endpoint),
+                    "exp": now // 1000 + VAPID_SECONDS,
+                    "sub": self._subject,
+                },
+                ttl=ttl,
+                headers={"Urgency": "high", "Topic": topic(about)},
+                timeout=cast("float", aiohttp.ClientTimeout(total=0)),  # the guarded client has its own limit
+                aiohttp_session=cast("aiohttp.ClientSession", self._session),
+            )
+        except WebPushException as error:
+            return _judged(error.response, now)
+        except EgressError as error:
+            return Pushed("failed", 0, f"{error.reason}: {error}")
+        except Exception as error:  # noqa: BLE001 - py_vapid and http_ece raise many kinds for keys and origins they dislike
+            return Pushed("failed", 0, f"the push cannot be made: {type(error).__name__}")
+        return Pushed("accepted", cast("Answer", answer).status, "accepted")
+
+
+class _Session:
+    """What pywebpush asks of an aiohttp session, by way of the guarded client."""
+
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
+
+    async def post(
+        self, url: str, *, data: bytes | None, headers: Mapping[str, Any], **_rest: object
+    ) -> Answer:
+        return await self._egress.post(
+            url, data=data, headers={name: str(value) for name, value in headers.items()}
+        )
+
+
+def padded(plaintext: bytes) -> bytes:
+    """JSON with spaces behind it, so that the length of a push says little: 256, 1,024, 2,048 or 3,993 bytes."""
+    return plaintext.ljust(next(step for step in _STEPS if len(plaintext) <= step))
+
+
+def topic(about: str) -> str:
+    """The Topic of all pushes about one thing: base64url of the first 24 bytes of its SHA-256, 32 characters."""
+    return b64u(hashlib.sha256(about.encode()).digest()[:24])
+
+
+def origin(endpoint: str) -> str:
+    """The exact origin of an endpoint, its port only where it is not the scheme's own (RFC 8292 §2)."""
+    parts = urlsplit(endpoint)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    usual = {"https": 443, "http": 80}.get(parts.scheme)
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port and parts.port != usual else "")
+
+
+def _judged(answer: Answer | None, now: int) -> Pushed:
+    if answer is None:
+        return Pushed("failed", 0, "the push cannot be made")
+    detail = f"the push service answered {answer.status}"
+    if 200 <= answer.status < 300:  # pywebpush knows 200 to 202 only
+        return Pushed("accepted", answer.status, detail)
+    if answer.status in {404, 410}:
+        return Pushed("gone", answer.status, detail)
+    wait = answer.retry_after(now) if answer.status in {429, 503} else None
+    return Pushed("failed", answer.status, detail, wait)
