@@ -51,7 +51,12 @@ class Strain(NamedTuple):
 
     def success(self, subject: bytes) -> tuple[Step, ...]:
         """The steps that forget all failures."""
-        return (step(_RESET, subject),) if self.failures else ()
+        return (reset(subject),) if self.failures else ()
+
+
+def reset(subject: bytes) -> Step:
+    """The step that forgets all failures of a subject."""
+    return step(_RESET, subject)
 
 
 def delay(failures: int, free: int) -> int:
