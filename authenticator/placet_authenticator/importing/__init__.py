@@ -1,0 +1,1 @@
+"""What a person brings along: URIs and pictures of QR codes."""
