@@ -53,7 +53,8 @@ _REMOVE_PRESSURE: Final = Sql("user_pressure_remove", "DELETE FROM pressure WHER
 class UserDraft(Struct, frozen=True):
     """A person as an application describes them, in any spelling; a phone or an e-mail is needed.
 
-    ``tfa_id`` brings an id of another system along.
+    ``tfa_id`` brings an id of another system along. ``phone_identifies``: the phone alone says who it is, and an
+    e-mail that somebody else is found by is kept all the same.
     """
 
     country_code: str | int | None = None
@@ -61,6 +62,7 @@ class UserDraft(Struct, frozen=True):
     email: str | None = None
     name: str | None = None
     tfa_id: int | None = None
+    phone_identifies: bool = False
 
 
 class _Personal(Struct, frozen=True, omit_defaults=True):
@@ -73,11 +75,12 @@ class _Personal(Struct, frozen=True, omit_defaults=True):
 
 
 class _Handle(NamedTuple):
-    """One canonical phone or e-mail and its blind index."""
+    """One canonical phone or e-mail and its blind index; ``firm`` when it says who the person is."""
 
     blind: bytes
     phone: tuple[int, str] | None = None
     email: str | None = None
+    firm: bool = True
 
 
 class Users:
@@ -166,7 +169,8 @@ class Users:
             phone = _Handle(self._sealer.index("phone", f"{org} {code} {digits}"), phone=(code, digits))
         if draft.email is not None:
             address = canonical_email(draft.email)
-            email = _Handle(self._sealer.index("email", f"{org} {address}"), email=address)
+            blind = self._sealer.index("email", f"{org} {address}")
+            email = _Handle(blind, email=address, firm=not draft.phone_identifies)
         if phone is None and email is None:
             raise RefusedError("invalid_request", "A user needs a phone or an email.")
         return phone, email
@@ -177,7 +181,7 @@ class Users:
         """Who has these handles, with the sealed value that a change must still find in place."""
         owners = []
         for handle in (phone, email):
-            if handle is not None:
+            if handle is not None and handle.firm:
                 row = await self._store.row(_FIND_ONE, (org, handle.blind))
                 owners += [row[0]] if row else []
         if len(set(owners)) > 1:
@@ -204,12 +208,12 @@ class Users:
         number = tfa_id or TFA_ID_MIN + self._entropy.below(TFA_ID_MAX - TFA_ID_MIN + 1)
         code, digits = (phone.phone if phone else None) or (None, None)
         personal = _Personal(name, code, digits, (email.email,) if email and email.email else ())
-        handles = [step(_ADD_HANDLE, org, handle.blind, user_id) for handle in (phone, email) if handle]
+        handles = [handle for handle in (phone, email) if handle]
         failed = await self._store.write(
             plan(
                 step(_ADD, user_id, org, number, self._seal(user_id, personal), now),
-                *handles,
-                guards=1 + len(handles),
+                *_handle_steps(org, user_id, handles),
+                guards=1 + sum(handle.firm for handle in handles),
                 leaf=leaf(now, "user.added", org, user_id),
             )
         )
@@ -237,8 +241,8 @@ class Users:
         failed = await self._store.write(
             plan(
                 step(_SET_SEALED, self._seal(user.id, personal), user.id, sealed),
-                *(step(_ADD_HANDLE, user.org, handle.blind, user.id) for handle in added),
-                guards=1 + len(added),
+                *_handle_steps(user.org, user.id, added),
+                guards=1 + sum(handle.firm for handle in added),
                 leaf=leaf(now, "user.handle_added", user.org, user.id),
             )
         )
@@ -261,6 +265,12 @@ class Users:
             personal.phone,
             personal.emails,
         )
+
+
+def _handle_steps(org: str, user_id: str, handles: list[_Handle]) -> list[Step]:
+    """What makes a user found by these handles; the firm ones first, because they are guards."""
+    ordered = sorted(handles, key=lambda handle: not handle.firm)
+    return [step(_ADD_HANDLE, org, handle.blind, user_id) for handle in ordered]
 
 
 def _clean_name(name: str | None) -> str | None:

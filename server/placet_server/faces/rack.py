@@ -1,9 +1,9 @@
 """Form fields with brackets, as Rack and Rails nest them, and parameters from query, form and JSON in one dictionary.
 
-    user[email]=a&user[country_code]=1        {"user": {"email": "a", "country_code": "1"}}
-    events[]=a&events[]=b                     {"events": ["a", "b"]}
-    logos[][res]=low&logos[][url]=u           {"logos": [{"res": "low", "url": "u"}]}; a repeated inner key starts a new one
-    logos[0][res]=low&logos[0][url]=u         {"logos": {"0": {…}}}; ``as_list`` reads both forms
+user[email]=a&user[country_code]=1        {"user": {"email": "a", "country_code": "1"}}
+events[]=a&events[]=b                     {"events": ["a", "b"]}
+logos[][res]=low&logos[][url]=u           {"logos": [{"res": "low", "url": "u"}]}; a repeated inner key starts a new one
+logos[0][res]=low&logos[0][url]=u         {"logos": {"0": {…}}}; ``as_list`` reads both forms
 """
 
 from __future__ import annotations

@@ -1,0 +1,110 @@
+"""What the Authy face says: every refusal and every outcome of a token check in Authy's words, as JSON or XML."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NamedTuple
+
+from aiohttp import web
+
+from placet_server.domain.refusals import Code
+from placet_server.domain.values import Verification
+from placet_server.faces.hashxml import to_xml
+
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class Reply(NamedTuple):
+    """How one refusal is said: HTTP status, Authy's code, Authy's words (None: the refusal's own)."""
+
+    status: int
+    code: str
+    message: str | None
+
+
+REFUSALS: Final[dict[Code, Reply]] = {
+    "invalid_request": Reply(400, "60004", None),
+    "invalid_text": Reply(400, "60004", None),
+    "unauthorized": Reply(401, "60001", "Invalid API key"),
+    "forbidden": Reply(401, "60031", "Action not authorized."),
+    "not_found": Reply(404, "60002", "The requested URL was not found."),
+    "user_not_found": Reply(404, "60026", "User not found."),
+    "user_conflict": Reply(400, "60027", "User was not valid"),
+    "name_taken": Reply(400, "60002", None),
+    "enrollment_ended": Reply(400, "60037", None),
+    "enrollment_refused": Reply(400, "60034", None),
+    "wrong_check": Reply(400, "60036", None),
+    "reason_required": Reply(400, "60004", None),
+    "invalid_decision": Reply(400, "60080", None),
+    "already_decided": Reply(400, "60079", None),
+    "not_pending": Reply(400, "60079", None),
+    "not_decided": Reply(400, "60079", None),
+    "invalid_proof": Reply(401, "60087", None),
+    "use_nonce": Reply(401, "60087", None),
+    "device_revoked": Reply(401, "60092", None),
+    "device_pending": Reply(401, "60092", None),
+    "on_hold": Reply(429, "60003", "DoS protection: User has too many unanswered requests."),
+    "too_many_pending": Reply(429, "60003", "DoS protection: User has too many unanswered requests."),
+    "throttled": Reply(429, "60003", "DoS protection: User has tried too many tokens."),
+    "rate_limited": Reply(429, "60003", "DoS protection: Too many requests."),
+    "idempotency_conflict": Reply(400, "60002", None),
+    "too_large": Reply(400, "60002", None),
+    "unsupported_media_type": Reply(400, "60002", None),
+    "method_not_allowed": Reply(405, "60002", None),
+    "timeout": Reply(400, "60002", None),
+    "unavailable": Reply(503, "60000", "An error occurred; try again."),
+    "internal": Reply(503, "60000", "An error occurred; try again."),
+}
+
+VERIFICATIONS: Final[dict[Verification, Reply]] = {
+    "matched": Reply(200, "", "Token is valid."),
+    "mismatch": Reply(401, "60020", "Token is invalid"),
+    "no_token": Reply(401, "60020", "Token is invalid"),
+    "used": Reply(401, "60019", "Token is invalid. Token was used recently."),
+    "throttled": Reply(429, "60003", "DoS protection: User has tried too many tokens."),
+}
+
+# What a token check tells of the device, in the order of the wire; what is not known of a terminal stays null.
+DEVICE: Final = (
+    "city",
+    "country",
+    "ip",
+    "region",
+    "registration_city",
+    "registration_country",
+    "registration_ip",
+    "registration_method",
+    "registration_region",
+    "os_type",
+    "last_account_recovery_at",
+    "id",
+    "registration_date",
+    "last_sync_date",
+)
+
+
+def unverified(request: web.Request, said: Reply) -> web.Response:
+    """A token check that did not succeed."""
+    return error(request, said, token="is invalid")  # noqa: S106 - the wire's words, no secret
+
+
+def ok(request: web.Request, **answer: Any) -> web.Response:  # noqa: ANN401 - what JSON can say
+    """A success: exactly 200."""
+    return _answer(request, 200, answer, "hash")
+
+
+def error(
+    request: web.Request, said: Reply, errors: dict[str, str] | None = None, **more: str
+) -> web.Response:
+    """An error body; with ``errors``, those fields instead of the message, also at the top where they are of a user."""
+    told = {"message": said.message} if errors is None else errors
+    answer = {"message": said.message, "success": False, **more, "errors": told, "error_code": said.code}
+    return _answer(request, said.status, {**(errors or {}), **answer}, "errors")
+
+
+def _answer(request: web.Request, status: int, answer: dict[str, Any], root: str) -> web.Response:
+    if request.path.startswith(("/protected/xml/", "/onetouch/xml/")):
+        data, media = to_xml(answer, root=root), "application/xml"
+    else:
+        data, media = json.dumps(answer, separators=(",", ":")).encode(), "application/json"
+    return web.Response(status=status, body=data, content_type=media, charset="utf-8", headers=_HEADERS)

@@ -1,0 +1,63 @@
+"""Parameters of foreign clients, wherever they put them: query, form, JSON, also in the body of a GET."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from placet_server.domain.refusals import RefusedError
+from placet_server.faces.rack import PAIRS_MAX, NestingError, nested
+from placet_server.web.wire import body
+
+_KEPT: Final = "placet.params"
+
+
+async def read(request: web.Request) -> dict[str, Any]:
+    """Query and body in one dictionary, read once a request; JSON ``null`` is as good as absent.
+
+    Equal duplicates pass. Raises ``invalid_request`` where query and body contradict each other, names do not nest, or
+    the body is neither form nor JSON.
+    """
+    if _KEPT in request:
+        kept: dict[str, Any] = request[_KEPT]
+        return kept
+    try:
+        params = nested(_pairs(request.rel_url.raw_query_string))
+        if request.body_exists and (data := await body(request)):
+            for name, value in _body(data, request.headers.get("Content-Type", "")).items():
+                if params.setdefault(name, value) != value:
+                    raise RefusedError(
+                        "invalid_request", f"{_shown(name)} - is given twice, with two values."
+                    )
+    except NestingError as error:
+        raise RefusedError("invalid_request", f"{_shown(str(error))} - does not nest.") from None
+    except (ValueError, RecursionError):
+        raise RefusedError("invalid_request", "body - is neither a form nor JSON in UTF-8.") from None
+    request[_KEPT] = params
+    return params
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=PAIRS_MAX) if text else []
+
+
+def _body(data: bytes, media: str) -> dict[str, Any]:
+    text = data.decode()
+    # The label is not to be trusted: some clients call every body a form, others call every body JSON.
+    if text.lstrip()[:1] in {"{", "["}:
+        value = json.loads(text, parse_int=_integer)
+        if not isinstance(value, dict):
+            raise ValueError(media)
+        return {name: item for name, item in value.items() if item is not None}
+    return nested(_pairs(text))
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= 18 else digits
+
+
+def _shown(name: str) -> str:
+    return "".join(char for char in name[:40] if char.isascii() and char.isprintable())
