@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from placet_server.web.problems import broken
+
 HEADER_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 75.0
 DRAIN_SECONDS: Final = 30.0
@@ -38,6 +40,7 @@ class Connections:
             app,
             header_seconds,
             access_log=None,
+            auto_decompress=False,  # no small body grows
             logger=logger,
             keepalive_timeout=IDLE_SECONDS,
             shutdown_timeout=drain_seconds,
@@ -99,6 +102,25 @@ class _Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._header_came()
         super().connection_lost(exc)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer; what the router itself refuses (``OPTIONS *``) gets a form like all others."""
+        if isinstance(resp, web.HTTPException):
+            resp = broken(resp.status, None)
+        return await super().finish_response(request, resp, start_time)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP request; aiohttp would log and send back the raw line, which may hold a secret."""
+        del request, message
+        return broken(status, exc)
 
     def _expect_header(self) -> None:
         self._header_timer = self._loop.call_later(self._header_seconds, self._header_late)

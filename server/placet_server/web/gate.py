@@ -30,6 +30,7 @@ from placet_server.web.wire import body, decode
 __all__ = ["Call", "Doc", "Gate", "Handler", "Route", "body", "decode"]
 
 UNAVAILABLE_RETRY: Final = 5
+_REST: Final = "/{rest:(?s:.*)}"  # line ends as well: a path may hold them, encoded
 
 
 class Call(Struct, frozen=True):
@@ -117,7 +118,7 @@ class Gate:
 
     def add_rest(self, router: web.UrlDispatcher, face: Face, prefix: str = "") -> None:
         """Answer every other path below a prefix with the face's ``not_found`` or ``method_not_allowed``."""
-        path = prefix + "/{rest:.*}"
+        path = prefix + _REST
 
         async def rest(request: web.Request, _call: Call) -> web.StreamResponse:
             allowed: set[str] = set()
@@ -162,7 +163,7 @@ class Gate:
         self, handler: Handler, method: str, path: str, face: Face, scope: Scope | None
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         authenticate = face.authenticate
-        literal = not path.endswith("{rest:.*}")
+        literal = not path.endswith(_REST)
 
         async def run(request: web.Request) -> web.StreamResponse:
             started = time.perf_counter_ns()

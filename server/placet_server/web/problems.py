@@ -5,6 +5,9 @@ The table is the source of docs/errors.md and of ``GET /errors``, to which each 
 
 from __future__ import annotations
 
+import logging
+import secrets
+from html import escape
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -12,6 +15,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from placet_server.domain.refusals import Code, RefusedError
+from placet_server.web.logging import event
 
 
 class Problem(NamedTuple):
@@ -158,6 +162,38 @@ def problem(error: RefusedError, request_id: str) -> web.Response:
     if entry.status in {408, 413}:
         response.force_close()  # what is left of the body is not read
     return response
+
+
+def broken(status: int, error: BaseException | None) -> web.Response:
+    """The answer to what could not be read as an HTTP request, or failed outside of every route."""
+    request_id = secrets.token_hex(14)
+    if status == 404:
+        refusal = RefusedError("not_found", "There is nothing at this path.")
+    elif status < 500:
+        refusal = RefusedError("invalid_request", "This is no well-formed HTTP request.")
+        event("malformed_request", error=error, request_id=request_id)
+    else:
+        refusal = RefusedError("internal", "The server failed; the operator finds why under this request id.")
+        event("request_failed", level=logging.ERROR, error=error, request_id=request_id)
+    response = problem(refusal, request_id)
+    response.force_close()
+    return response
+
+
+def page() -> web.Response:
+    """The table for people, with an anchor for each code."""
+    rows = "".join(
+        f'<tr id="{code}"><td><code>{code}</code><td>{entry.status}<td>{escape(entry.title)}<td>{escape(entry.advice)}'
+        for code, entry in TABLE.items()
+    )
+    text = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Placet error codes</title>'
+        f"<h1>Error codes</h1><table><tr><th>Code<th>Status<th>Meaning<th>What to do{rows}</table></html>"
+    )
+    headers = CIMultiDict(HEADERS)
+    headers["Content-Type"] = "text/html; charset=utf-8"
+    headers["Content-Security-Policy"] = "default-src 'none'"
+    return web.Response(text=text, headers=headers)
 
 
 def _sendable(detail: str) -> str:

@@ -3,28 +3,56 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn, TypeVar
+from functools import lru_cache
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_exceptions import HTTPException
+from msgspec import Meta, Struct
+from multidict import CIMultiDict
 
+from placet_protocol.errors import MalformedError, TextError
+from placet_protocol.strictjson import loads
+from placet_protocol.text import clean
 from placet_server.domain.refusals import RefusedError
 from placet_server.web.problems import HEADERS
 
 BODY_MAX: Final = 65_536
 BODY_SECONDS: Final = 30.0
-JSON_DEPTH_MAX: Final = 32
-INTEGER_DIGITS_MAX: Final = 18
 QUERY_MAX: Final = 20
-_PARTIAL: Final = (ClientPayloadError, HttpProcessingError, HTTPException, EOFError, ValueError)
+_NO_CONTENT: Final = CIMultiDict((name, value) for name, value in HEADERS.items() if name != "Content-Type")
+_PARTIAL: Final = (
+    ClientPayloadError,
+    HttpProcessingError,
+    HTTPException,
+    EOFError,
+    ConnectionError,
+    ValueError,
+)
+
+UUID: Final = "{id:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}}"
+"""A path variable that is an id."""
+
+Limit = Annotated[int, Meta(ge=1, le=200, description="Items a page.")]
+After = Annotated[
+    str, Meta(max_length=64, pattern="^[0-9a-zA-Z-]+$", description="`next` of the page before.")
+]
+Wait = Annotated[int, Meta(ge=0, le=60, description="Seconds to wait for a change.")]
 
 T = TypeVar("T")
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+class WaitQuery(Struct, forbid_unknown_fields=True):
+    """How long the answer may wait for a change."""
+
+    wait: Wait = 0
+
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -72,11 +100,13 @@ def decode(data: bytes, kind: type[T]) -> T:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     try:
         value: T = decoder.decode(data)
-        # A repeated member needs two colons; most small bodies have one and skip the second look.
+        # msgspec lets the last of repeated members win. That needs two colons; small bodies skip the second look.
         if data.count(b":") > 1:
-            _look_again(data)
+            loads(data)
     except msgspec.ValidationError as error:
         raise RefusedError("invalid_request", _sentence(str(error))) from None
+    except MalformedError as error:
+        raise RefusedError("invalid_request", f"The body: {error.detail}.") from None
     except (ValueError, RecursionError):  # DecodeError and UnicodeDecodeError are ValueErrors
         raise RefusedError("invalid_request", "The body is no well-formed JSON in UTF-8.") from None
     return value
@@ -108,15 +138,45 @@ def reply(status: int, value: object) -> web.Response:
     return web.Response(status=status, body=_encode(value), headers=HEADERS)
 
 
+def reply_bytes(status: int, body: bytes) -> web.Response:
+    """A JSON answer that is encoded already."""
+    return web.Response(status=status, body=body, headers=HEADERS)
+
+
+def no_content() -> web.Response:
+    """204: done, nothing to say."""
+    return web.Response(status=204, headers=_NO_CONTENT)
+
+
 def encode(value: object) -> bytes:
     """A value as JSON."""
     return _encode(value)
 
 
+def shown(place: str, text: str, limit: int, *, newline: bool = False) -> str:
+    """A text that a person will be shown, in its NFC form; raises ``invalid_text`` naming place and character."""
+    try:
+        result = clean(text, newline=newline)
+    except TextError as error:
+        raise RefusedError("invalid_text", f"{place}: {error.detail}.") from None
+    if len(result) > limit or not result.strip():
+        raise RefusedError("invalid_request", f"{place} has 1 to {limit} characters and is not blank.")
+    return result
+
+
 def rfc3339(ms: int) -> str:
     """A time in ms UTC as RFC 3339 text with milliseconds."""
-    at = datetime.fromtimestamp(ms // 1000, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+def milliseconds(at: datetime) -> int:
+    """A time with its zone as ms UTC."""
+    return int(at.timestamp() * 1000)
+
+
+@lru_cache(4096)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _json_type(media: str) -> None:
@@ -130,49 +190,3 @@ def _sentence(message: str) -> str:
     text, _, place = message.partition(" - at `$")
     named = place.rstrip("`").removeprefix(".")
     return f"{named}: {text.replace('`', '')}." if named else f"{text.replace('`', '')}."
-
-
-def _look_again(data: bytes) -> None:
-    if data.count(b"{") + data.count(b"[") > JSON_DEPTH_MAX:
-        _check_depth(data)
-    _STRICT.decode(data.decode())
-
-
-def _check_depth(data: bytes) -> None:
-    depth = 0
-    quoted = escaped = False
-    for byte in data:
-        if quoted:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                quoted = False
-        elif byte == 0x22:
-            quoted = True
-        elif byte in b"{[":
-            depth += 1
-            if depth > JSON_DEPTH_MAX:
-                raise RefusedError("invalid_request", f"The JSON has more than {JSON_DEPTH_MAX} levels.")
-        elif byte in b"}]":
-            depth -= 1
-
-
-def _members(pairs: list[tuple[str, Any]]) -> None:
-    names = {name for name, _ in pairs}
-    if len(names) < len(pairs):
-        raise RefusedError("invalid_request", "A member of a JSON object is given more than once.")
-
-
-def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > INTEGER_DIGITS_MAX:
-        raise RefusedError("invalid_request", f"An integer has more than {INTEGER_DIGITS_MAX} digits.")
-    return int(digits)
-
-
-def _constant(name: str) -> NoReturn:
-    raise RefusedError("invalid_request", f"{name} is no JSON.")
-
-
-_STRICT: Final = json.JSONDecoder(object_pairs_hook=_members, parse_int=_integer, parse_constant=_constant)
