@@ -94,7 +94,7 @@ TABLE: Final[tuple[Policy, ...]] = (
     _whole(
         "approval.max_ttl",
         "seconds",
-        "The longest time that a call may name; more is cut down to it.",
+        "The longest time that a call may name; the native API refuses more.",
         5,
         86_400,
     ),

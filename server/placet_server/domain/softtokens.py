@@ -85,6 +85,7 @@ _OF_USER: Final = Sql(
     "SELECT id, status, created_at, sealed FROM soft_tokens WHERE user_id = ?"
     " AND (status = 'confirmed' OR expires_at > ?) ORDER BY id",
 )
+_OWNER: Final = Sql("soft_token_owner", "SELECT user_id FROM soft_tokens WHERE id = ? AND org = ?")
 _REMOVE: Final = Sql("soft_token_remove", "DELETE FROM soft_tokens WHERE id = ? AND org = ?")
 _DROP_EXPIRED: Final = Sql(
     "soft_tokens_drop", "DELETE FROM soft_tokens WHERE status = 'pending' AND expires_at <= ?"
@@ -222,6 +223,13 @@ class SoftTokens:
             SoftToken(token_id, user.id, self._seed(token_id, sealed).name, status, created_at)
             for token_id, status, created_at, sealed in await self._store.rows(_OF_USER, (user.id, now))
         )
+
+    async def owner(self, org: str, token_id: str) -> str:
+        """The internal id of the user whose token this is; raises ``not_found``."""
+        row = await self._store.row(_OWNER, (token_id, org)) if is_id(token_id) else None
+        if row is None:
+            raise RefusedError("not_found", "There is no such soft token.")
+        return str(row[0])
 
     async def remove(self, org: str, token_id: str, now: int) -> None:
         """End a soft token at once; raises ``not_found``."""
