@@ -51,16 +51,18 @@ class JsonLines(logging.Formatter):
             "at": at.removesuffix("+00:00") + "Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            # The constant template; asyncio and a few others format before they log, hence the cut.
-            "event": str(record.msg) if record.name == log.name else str(record.msg).partition("\n")[0][:80],
+            # Our own names are constants; others may have formatted values into theirs.
+            "event": str(record.msg) if record.name == log.name else _foreign(record),
         }
-        if record.name.startswith(("aiohttp", "asyncio")):
-            line["event"] = _FOREIGN.get(str(record.msg), "event of " + record.name.partition(".")[0])
         line.update(getattr(record, _FACTS, {}))
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__name__
             line["trace"] = trace(record.exc_info[2])
         return json.dumps(line, ensure_ascii=True, default=str)
+
+
+def _foreign(record: logging.LogRecord) -> str:
+    return _FOREIGN.get(str(record.msg), "event of " + record.name.partition(".")[0])
 
 
 _FOREIGN: Final = {

@@ -1,0 +1,130 @@
+"""What the server writes about calls and about itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from pathlib import Path
+
+import pytest
+
+from placet_server.ports import Plan, Row, Sql, StoreUnavailableError, Value
+from placet_server.storage import open_store
+from placet_server.web.apilog import KEPT_MAX, ApiLog
+from placet_server.web.logging import event, log
+from support.gated import logged
+
+COUNT = Sql("count", "SELECT count(*) FROM api_log")
+
+
+def row(number: int) -> tuple[Value, ...]:
+    return (f"{number:06d}", number, "native", "GET", "/v1/users", 200, None, "127.0.0.1", None, None, 50)
+
+
+class Refusing:
+    """A store that is full until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.full = True
+        self.taken = 0
+
+    async def write(self, plan: Plan) -> int:
+        if self.full:
+            raise StoreUnavailableError("full")
+        self.taken += len(plan.steps)
+        return 0
+
+    async def row(self, sql: Sql, params: tuple[Value, ...] = ()) -> Row | None:
+        raise NotImplementedError
+
+    async def rows(self, sql: Sql, params: tuple[Value, ...] = ()) -> list[Row]:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        raise NotImplementedError
+
+
+async def test_rows_are_written_without_being_asked_and_at_the_end(tmp_path: Path) -> None:
+    """What was noted is in the store a moment later, and the rest when the log stops."""
+    store = await open_store(tmp_path / "log.db")
+    apilog = ApiLog(store, every=0.01)
+    apilog.start()
+    for number in range(1200):
+        apilog.add(*row(number))
+    async with asyncio.timeout(5):
+        while await store.row(COUNT) != (1200,):  # noqa: ASYNC110 - the log has no event for a written batch
+            await asyncio.sleep(0.01)
+    apilog.add(*row(5000))
+    await apilog.stop()
+    assert await store.row(COUNT) == (1201,)
+    await store.close()
+
+
+async def test_a_full_store_loses_the_oldest_rows_only_and_says_so() -> None:
+    """Rows wait for the store within a bound; what did not fit is counted in the log."""
+    store = Refusing()
+    apilog = ApiLog(store)
+    async with logged() as out:
+        for number in range(KEPT_MAX + 7):
+            apilog.add(*row(number))
+        await apilog.flush()
+        assert json.loads(out.getvalue().splitlines()[-1])["rows"] == 7
+        store.full = False
+        await apilog.flush()
+    assert store.taken == KEPT_MAX
+
+
+async def test_log_02_any_value_stays_one_escaped_line() -> None:
+    """Line ends, escapes, bidi and other characters in values give exactly one ASCII line of JSON an event."""
+    chance = random.Random(2)
+    hostile = [
+        "\r\n",
+        '\n{"event":"forged"}',
+        "\x1b[2J",
+        "\u202e",
+        "\u2028",
+        "\x85",
+        "\x00",
+        "\ud800",
+        "\u200b",
+        '"',
+        "\\",
+    ]
+    values = ["".join(chance.choices([*hostile, "a", " "], k=chance.randint(1, 9))) for _ in range(500)]
+    async with logged() as out:
+        for value in values:
+            event("hostile", value=value, **{value: 1})
+    lines = out.getvalue().split("\n")
+    assert lines.pop() == ""
+    assert len(lines) == 500
+    for line, value in zip(lines, values, strict=True):
+        assert line.isascii()
+        assert line.isprintable()
+        assert json.loads(line)["value"] == value
+
+
+async def test_log_01_libraries_write_no_values() -> None:
+    """Arguments and exception texts of aiohttp and asyncio do not reach the log; their place does."""
+    async with logged() as out:
+        try:
+            int("GET /?api_key=secret")
+        except ValueError:
+            logging.getLogger("aiohttp.server").exception("Error handling request from %s", "secret")
+            logging.getLogger("asyncio").exception("secret in a formatted message")
+        logging.getLogger("aiohttp.access").info("GET /?api_key=secret")
+    assert "secret" not in out.getvalue()
+    assert [json.loads(line)["error"] for line in out.getvalue().splitlines()] == ["ValueError", "ValueError"]
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+async def test_levels_are_respected(level: int) -> None:
+    """An event below the level costs nothing and writes nothing."""
+    async with logged() as out:
+        log.setLevel(level)
+        try:
+            event("detail", level=logging.DEBUG)
+        finally:
+            log.setLevel(logging.NOTSET)
+    assert bool(out.getvalue()) == (level == logging.DEBUG)
