@@ -27,6 +27,7 @@ _ACK: Final = Sql(
     "INSERT INTO acks (device, item, acked_at) SELECT ?, id, ? FROM notices WHERE id = ? AND user_id = ?"
     " ON CONFLICT DO NOTHING",
 )
+_SPARE: Final = Sql("notice_spare", "INSERT INTO acks (device, item, acked_at) VALUES (?, ?, ?)")
 _DROP_ACKS: Final = Sql(
     "notice_acks_drop", "DELETE FROM acks WHERE item IN (SELECT id FROM notices WHERE expires_at <= ?)"
 )
@@ -55,6 +56,11 @@ class Notices:
         notice_id = new_id(now, self._entropy)
         sealed = self._sealer.seal("pii", "notices", notice_id, msgspec.msgpack.encode(text))
         return step(_ADD, notice_id, user_id, kind, now, now + _LIFE_MS, sealed, deferred=True)
+
+    @staticmethod
+    def spare(device_id: str, notice: Step, now: int) -> Step:
+        """The step that keeps a notice from the one device that it is about."""
+        return step(_SPARE, device_id, notice.params[0], now, deferred=True)
 
     async def pending(self, device: Device, now: int) -> list[Notice]:
         """What this active device has not acknowledged of the time since it enrolled, oldest first."""

@@ -1,0 +1,382 @@
+"""How a device joins: a one-time invitation, proof of its key, six digits compared by people, an active device's yes.
+
+::
+
+    open ──redeem──▶ redeemed ──confirm──▶ confirmed
+      └────────┬────────┴── 5 bad tokens, 3 wrong checks, an active device's no ──▶ void
+               └── ten minutes ──▶ expired
+
+Until it is confirmed, a device gets nothing, answers nothing, and its soft token's codes prove nothing. Every move is
+one plan whose guard names the state it was decided in: of many at once one gets through, and who loses starts again
+from what is true then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable
+
+from msgspec import structs
+
+from placet_protocol import documents
+from placet_protocol.errors import ProtocolError
+from placet_protocol.jose import b64u, unb64u
+from placet_protocol.otpauth import EnrollmentUri
+from placet_server.domain import invitations, joining, outbox
+from placet_server.domain.applications import Applications
+from placet_server.domain.audit import leaf
+from placet_server.domain.devices import Devices
+from placet_server.domain.ids import is_id, new_id
+from placet_server.domain.invitations import Invitation, Terms
+from placet_server.domain.notices import Notices
+from placet_server.domain.refusals import RefusedError
+from placet_server.domain.softtokens import SoftTokens
+from placet_server.domain.users import Users
+from placet_server.domain.values import (
+    Application,
+    ApprovalDraft,
+    Caller,
+    Created,
+    Device,
+    Enrollment,
+    Redeemed,
+    User,
+)
+from placet_server.ports import Bus, Entropy, Sealer, Signer, Step, Store, plan, step
+
+Ask = Callable[[Caller, User, ApprovalDraft, int], Awaitable[Created]]
+"""Asks a person on their active devices, as ``Approvals.create`` does."""
+
+
+class Enrollments:
+    """Invitations for devices, and what becomes of them."""
+
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        signer: Signer,
+        entropy: Entropy,
+        bus: Bus,
+        applications: Applications,
+        users: Users,
+        devices: Devices,
+        soft_tokens: SoftTokens,
+        notices: Notices,
+        ask: Ask,
+        public_url: str,
+    ) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._signer = signer
+        self._entropy = entropy
+        self._bus = bus
+        self._applications = applications
+        self._users = users
+        self._devices = devices
+        self._soft_tokens = soft_tokens
+        self._notices = notices
+        self._ask_person = ask
+        self._public_url = public_url
+
+    async def open(
+        self,
+        caller: Caller,
+        user: User,
+        name: str | None,
+        reason: str | None,
+        now: int,
+        extra_guard: Callable[[Enrollment], Step] | None = None,
+    ) -> Enrollment:
+        """Invite one device; ``uri`` in the answer holds the one-time token and is shown nowhere else.
+
+        ``name`` is who invites, the application's name unless given. While the user has an active device a further
+        one needs that device's yes, or scope ``devices:admin`` and a ``reason``, which goes into the audit log. Raises
+        ``reason_required``, ``user_not_found`` and ``idempotency_conflict``.
+        """
+        may = "devices:admin" in caller.scopes
+        if may and not reason and await self._devices.count_active(user.id):
+            raise RefusedError(
+                "reason_required", "The user has an active device: say why another one is added."
+            )
+        enrollment_id = new_id(now, self._entropy)
+        token = self._entropy.bytes(32)
+        invited_by = name or caller.application.name
+        uri = EnrollmentUri(
+            self._public_url, enrollment_id, b64u(token), self._signer.kid, invited_by
+        ).format()
+        ends = now + caller.application.policies.enrollment_ttl * 1000
+        enrollment = Enrollment(enrollment_id, user.id, "open", now, ends, None, uri)
+        sealed = invitations.sealed(self._sealer, enrollment_id, Terms(may and bool(reason), reason))
+        guards = [
+            step(
+                invitations.OPEN,
+                *(enrollment_id, user.org, caller.application.id, hashlib.sha256(token).digest()),
+                *(now, ends, sealed, user.id),
+            )
+        ]
+        if extra_guard is not None:
+            guards.append(extra_guard(enrollment))
+        facts = {"application": caller.application.id, "user": user.id} | (
+            {"reason": reason} if reason else {}
+        )
+        entry = leaf(now, "enrollment.opened", user.org, enrollment_id, **facts)
+        failed = await self._store.write(plan(*guards, guards=len(guards), leaf=entry))
+        if failed == 1:
+            raise RefusedError("user_not_found", "There is no such user.")
+        if failed:
+            raise RefusedError("idempotency_conflict", "A call with this Idempotency-Key was just taken.")
+        return enrollment
+
+    async def status(self, org: str, enrollment_id: str, now: int) -> Enrollment:
+        """How far an enrolment is; raises ``not_found``."""
+        return (await self._settled(org, enrollment_id, now)).as_of(now)
+
+    async def redeem(self, enrollment_id: str, document: str, now: int) -> Redeemed:
+        """Take a device's signed wish to join; of many devices with one token only one gets an answer.
+
+        Raises ``not_found``, ``enrollment_ended`` (used, expired, void), and ``enrollment_refused`` for a document or
+        token that is not good and for a key that is a device's already; five bad tokens void the enrolment.
+        """
+        invitation = await self._read(enrollment_id)
+        if invitation.as_of(now).status != "open":
+            raise _ended()
+        try:
+            wish, key = documents.read_enroll(document, aud=self._public_url, eid=enrollment_id)
+        except ProtocolError as error:
+            raise RefusedError(
+                "enrollment_refused", f"The device's document is not good: {error.detail}."
+            ) from None
+        if not hmac.compare_digest(hashlib.sha256(unb64u(wish.tkn)).digest(), invitation.token_hash):
+            await self._bad_token(invitation, now)
+        application, user = await self._parties(invitation)
+        # The salt is drawn after the device has committed to its key and leaves only with the winner's certificate:
+        # nobody can search for a key that gives the digits of another.
+        salt = self._entropy.bytes(16)
+        device = joining.device(
+            invitation, wish, key, new_id(now, self._entropy), salt, self._signer, self._public_url, now
+        )
+        check = documents.check_code(enrollment_id, device.jkt, self._signer.kid, salt)
+        terms = structs.replace(invitation.terms, check=check)
+        sealed_terms = invitations.sealed(self._sealer, enrollment_id, terms)
+        steps, sealed_uri = [], None
+        if application.policies.enrollment_soft_token:
+            issued = await self._soft_tokens.issue(user, device.id, application.name, now)
+            if issued is not None:
+                steps.append(issued[0])
+                sealed_uri = joining.sealed_to(device, issued[1], self._entropy)
+        if await self._devices.count_active(user.id):
+            text = f"The device “{device.name}” asks to be added to your account."
+            steps.append(self._notices.step(user.id, "device.requested", text, now))
+        failed = await self._store.write(
+            plan(
+                step(invitations.REDEEM, device.id, sealed_terms, enrollment_id, now),
+                self._devices.add_step(device),
+                *steps,
+                guards=2,
+                leaf=leaf(
+                    now, "enrollment.redeemed", user.org, enrollment_id, device=device.id, jkt=device.jkt
+                ),
+            )
+        )
+        if failed == 1:
+            raise _ended()
+        if failed:
+            raise RefusedError("enrollment_refused", "This key belongs to a device already: make a new one.")
+        self._changed(enrollment_id, user.id)
+        active = await self._advance(enrollment_id, application, user, device, now)
+        if active:
+            device = structs.replace(device, status="active")
+        return Redeemed(device, device.certificate, sealed_uri)
+
+    async def confirm(self, org: str, enrollment_id: str, check: str, now: int) -> Enrollment:
+        """Take the six digits that the new device shows; the right ones make it active.
+
+        Raises ``not_found``, ``enrollment_ended``, ``device_pending`` while no device has redeemed it or an active
+        device has not said yes, and ``wrong_check``; the third wrong one voids the enrolment.
+        """
+        while True:
+            invitation = await self._settled(org, enrollment_id, now)
+            status = invitation.as_of(now).status
+            if status == "open":
+                raise RefusedError("device_pending", "No device has used this enrolment yet.")
+            if status != "redeemed":
+                raise _ended()
+            application, user = await self._parties(invitation)
+            allowed = await self._allowed(invitation, application, user, now)
+            right = hmac.compare_digest((invitation.terms.check or "").encode(), check[:16].encode())
+            if right and await self._confirmed(invitation, application, user, now, allowed=allowed):
+                return (await self._read(enrollment_id)).as_of(now)
+            if not right and await self._wrong_check(invitation, now):
+                left = invitations.CHECKS_MAX - 1 - invitation.check_tries
+                detail = f"{left} tries are left." if left else "The enrolment is void: start again."
+                raise RefusedError("wrong_check", f"These are not the digits that the device shows. {detail}")
+
+    async def sweep(self, now: int, limit: int = 100) -> int:
+        """Write down that enrolments have expired and end their devices; how many there were."""
+        due = await self._store.rows(invitations.DUE, (now, limit))
+        for row in due:
+            invitation = invitations.opened(self._sealer, row)
+            await self._end(invitation, step(invitations.EXPIRE, invitation.id, now), "expired", now)
+        return len(due)
+
+    async def _read(self, enrollment_id: str) -> Invitation:
+        row = await self._store.row(invitations.BY_ID, (enrollment_id,)) if is_id(enrollment_id) else None
+        if row is None:
+            raise RefusedError("not_found", "There is no such enrolment.")
+        return invitations.opened(self._sealer, row)
+
+    async def _settled(self, org: str, enrollment_id: str, now: int) -> Invitation:
+        """The enrolment after the answer of the active device, if that was a no."""
+        invitation = await self._read(enrollment_id)
+        if invitation.org != org:
+            raise RefusedError("not_found", "There is no such enrolment.")
+        if invitation.status != "redeemed" or await self._answer(invitation, now) in {
+            None,
+            "pending",
+            "approved",
+        }:
+            return invitation
+        await self._end(invitation, step(invitations.VOID, invitation.id), "void", now)
+        return await self._read(enrollment_id)
+
+    async def _answer(self, invitation: Invitation, now: int) -> str | None:
+        """The state of the question to the active devices, None when it was not asked."""
+        if invitation.ask is None:
+            return None
+        row = await self._store.row(invitations.ASKED, (invitation.ask,))
+        status, expires_at = row or ("expired", 0)
+        return "expired" if status == "pending" and expires_at <= now else str(status)
+
+    async def _parties(self, invitation: Invitation) -> tuple[Application, User]:
+        try:
+            return await self._applications.by_id(invitation.application), await self._users.by_id(
+                invitation.user_id
+            )
+        except RefusedError:
+            raise _ended() from None
+
+    async def _bad_token(self, invitation: Invitation, now: int) -> None:
+        entry = leaf(now, "enrollment.bad_token", invitation.org, invitation.id)
+        if await self._store.write(
+            plan(step(invitations.BAD_TOKEN, invitations.BAD_TOKENS_MAX, invitation.id, now), leaf=entry)
+        ):
+            raise _ended()
+        self._bus.publish("enrollment", invitation.id)
+        raise RefusedError("enrollment_refused", "The token is not the one of this enrolment.")
+
+    async def _advance(
+        self, enrollment_id: str, application: Application, user: User, device: Device, now: int
+    ) -> bool:
+        """What follows a redemption by itself: the question to active devices, or, by policy, the confirmation."""
+        invitation = await self._read(enrollment_id)
+        if await self._needs_yes(invitation):
+            await self._ask(invitation, application, user, device, now)
+            return False
+        if application.policies.enrollment_confirmation == "required":
+            return False
+        allowed = invitation.terms.authorized
+        return await self._confirmed(invitation, application, user, now, allowed=allowed)
+
+    async def _needs_yes(self, invitation: Invitation) -> bool:
+        return not invitation.terms.authorized and await self._devices.count_active(invitation.user_id) > 0
+
+    async def _allowed(self, invitation: Invitation, application: Application, user: User, now: int) -> bool:
+        """Whether the device may join beside active ones; raises ``device_pending`` when it must wait for a yes."""
+        if not await self._needs_yes(invitation):
+            return invitation.terms.authorized
+        answer = await self._answer(invitation, now)
+        if answer is None and invitation.device is not None:
+            device = await self._devices.by_id(invitation.device)
+            if device is not None:
+                await self._ask(invitation, application, user, device, now)
+        if answer != "approved":
+            raise RefusedError(
+                "device_pending", "An active device of this user has to allow the new one first."
+            )
+        return True
+
+    async def _ask(
+        self, invitation: Invitation, application: Application, user: User, device: Device, now: int
+    ) -> None:
+        """Ask on the active devices; when the fatigue rules forbid it now, confirming asks again."""
+        policies = structs.replace(application.policies, approval_number="none")
+        caller = Caller(structs.replace(application, policies=policies), "enrollment", frozenset())
+        draft = joining.question(device, invitation.expires_at, now)
+        try:
+            created = await self._ask_person(caller, user, draft, now)
+        except RefusedError:
+            return
+        entry = leaf(now, "enrollment.asked", user.org, invitation.id, approval=created.approval.id)
+        asked = step(invitations.SET_ASK, created.approval.id, invitation.id, now)
+        await self._store.write(plan(asked, leaf=entry))
+
+    async def _confirmed(
+        self, invitation: Invitation, application: Application, user: User, now: int, *, allowed: bool
+    ) -> bool:
+        """Make the device active; False when something else was faster."""
+        assert invitation.device is not None
+        device = await self._devices.by_id(invitation.device)
+        if device is None:
+            raise _ended()
+        text = f"The device “{device.name}” was added to your account."
+        notice = self._notices.step(user.id, "device.added", text, now)
+        data = {
+            "id": invitation.id,
+            "tfa_id": user.tfa_id,
+            "status": "confirmed",
+            "device": invitation.device,
+        }
+        written = plan(
+            step(invitations.CONFIRM, invitation.id, invitation.check_tries, now),
+            step(invitations.ACTIVATE, invitation.device, int(allowed)),
+            *self._soft_tokens.allow_steps(user.id, invitation.device),
+            Users.confirm_step(user.id),
+            notice,
+            self._notices.spare(device.id, notice, now),
+            *outbox.event(
+                self._sealer, self._entropy, application, "enrollment.confirmed", invitation.id, data, now
+            ),
+            guards=2,
+            leaf=leaf(now, "enrollment.confirmed", invitation.org, invitation.id, device=invitation.device),
+        )
+        if await self._store.write(written):
+            return False
+        self._changed(invitation.id, user.id)
+        self._bus.publish("device", invitation.device)
+        outbox.announce(self._bus, written)
+        return True
+
+    async def _wrong_check(self, invitation: Invitation, now: int) -> bool:
+        """Count a wrong check before it is answered; False when something else was faster."""
+        last = invitation.check_tries + 1 >= invitations.CHECKS_MAX
+        status = "void" if last else "redeemed"
+        wrong = step(invitations.WRONG_CHECK, status, invitation.id, invitation.check_tries, now)
+        return await self._end(invitation, wrong, "void" if last else "wrong_check", now, ends=last)
+
+    async def _end(
+        self, invitation: Invitation, guard: Step, word: str, now: int, *, ends: bool = True
+    ) -> bool:
+        """Write a turn for the worse, with the end of the device that waited for it; False when it was not so."""
+        steps = []
+        if ends and invitation.device is not None:
+            steps.append(step(invitations.END_DEVICE, now, invitation.device))
+            steps.append(step(invitations.DROP_TOKEN, invitation.device))
+        entry = leaf(now, f"enrollment.{word}", invitation.org, invitation.id)
+        if await self._store.write(plan(guard, *steps, leaf=entry)):
+            return False
+        self._changed(invitation.id, invitation.user_id)
+        if steps and invitation.device is not None:
+            self._bus.publish("device", invitation.device)
+        return True
+
+    def _changed(self, enrollment_id: str, user_id: str) -> None:
+        self._bus.publish("enrollment", enrollment_id)
+        self._bus.publish("user", user_id)
+
+
+def _ended() -> RefusedError:
+    return RefusedError(
+        "enrollment_ended", "This enrolment was used, has expired or is void: start a new one."
+    )
