@@ -14,10 +14,10 @@ from placet_server.domain.questions import (
     BY_ID,
     COLUMNS,
     Question,
-    Secrets,
     as_of,
     opened,
     request,
+    unreadable,
 )
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import (
@@ -140,7 +140,7 @@ class Approvals:
     ) -> Created:
         """Ask a person.
 
-        ``extra_guard`` (or what it gives for the answer) is written in the same plan and must take its row. Raises
+        ``extra_guard`` makes a guard of the answer; it is written in the same plan and must take its row. Raises
         ``on_hold`` and ``too_many_pending`` by the fatigue rules, ``invalid_request`` when less of a number is asked
         than policy wants, and ``idempotency_conflict`` when the extra guard took no row.
         """
@@ -297,7 +297,7 @@ class Approvals:
         try:
             return opened(self._sealer, row)
         except UnsealableError:
-            return Question(Approval(*row[:12], ApprovalDraft("", 1, "none")), Secrets(None, b"", b"", ""))
+            return unreadable(row)
 
     async def _kept(self, approval_id: str) -> str | None:
         row = await self._store.row(_DOCUMENT, (approval_id,))

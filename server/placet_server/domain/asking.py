@@ -20,8 +20,8 @@ from placet_server.ports import Entropy, Plan, Sealer, Sql, Step, step
 TTL_MAX: Final = 30 * 86_400
 """Seconds that any face may ask for; the native API asks less, by policy."""
 
-ExtraGuard = Callable[[Created], Step] | Step | None
-"""A further guard of the plan, or what gives it for the answer that the caller is about to get."""
+ExtraGuard = Callable[[Created], Step] | None
+"""Gives a further guard of the plan for the answer that the caller is about to get."""
 
 _ADD: Final = Sql(
     "approval_add",
@@ -97,7 +97,7 @@ def asked(
     created = Created(approval, number, devices)
     guards = [pressure.take(user.id, application.id, application.policies, now)]
     if extra_guard is not None:
-        guards.insert(0, extra_guard if isinstance(extra_guard, Step) else extra_guard(created))
+        guards.insert(0, extra_guard(created))
     add = step(
         _ADD,
         approval_id,

@@ -20,7 +20,7 @@ from placet_server.domain.questions import COLUMNS, Question, is_due, opened
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.users import Users
 from placet_server.domain.values import Approval, Decided, Device
-from placet_server.ports import Bus, Entropy, Plan, Row, Sealer, Sql, Store, UnsealableError, step
+from placet_server.ports import Bus, Entropy, Plan, Row, Sealer, Sql, Step, Store, UnsealableError, step
 
 _ASKED: Final = Sql(
     "approval_with_decision",
@@ -162,7 +162,7 @@ class Decisions:
         try:
             application = await self._applications.by_id(approval.application)
         except RefusedError:
-            told = ()
+            told: tuple[Step, ...] = ()
         else:
             data = {"id": device.id, "tfa_id": approval.tfa_id, "approval_request": approval.id}
             told = outbox.event(

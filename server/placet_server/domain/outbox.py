@@ -113,12 +113,12 @@ class Outbox:
         await self._store.write(plan(*(step(_DONE, item_id) for item_id in item_ids), guards=0))
 
     def _item(self, row: Row) -> Item:
-        *facts, sealed = row
+        item_id, kind, subject, target, attempts, due_at, created_at, sealed = row
         body = None
         if sealed is not None:
-            opened = self._sealer.open("hook", "outbox", facts[0], sealed)
+            opened = self._sealer.open("hook", "outbox", item_id, sealed)
             body = msgspec.msgpack.decode(opened, type=WebhookBody)
-        return Item(*facts, body)
+        return Item(item_id, kind, subject, target, attempts, due_at, created_at, body)
 
 
 def push(item_id: str, subject: str, user_id: str, now: int) -> Step:

@@ -56,7 +56,12 @@ def sealed(sealer: Sealer, question_id: str, secrets: Secrets, draft: ApprovalDr
 def opened(sealer: Sealer, row: Row) -> Question:
     """The question of a row of ``COLUMNS``, with the status that the row has; raises ``UnsealableError``."""
     body = _decode(sealer.open("pii", TABLE, row[0], row[12]))
-    return Question(Approval(*row[:12], body.draft), body.secrets)
+    return Question(_approval(row, body.draft), body.secrets)
+
+
+def unreadable(row: Row) -> Question:
+    """What is left of a row whose sealed value somebody changed: enough to end it."""
+    return Question(_approval(row, ApprovalDraft("", 1, "none")), Secrets(None, b"", b"", ""))
 
 
 def is_due(approval: Approval, now: int) -> bool:
@@ -102,3 +107,35 @@ def public_facts(approval: Approval, times: Callable[[int], str]) -> dict[str, s
         "expires_at": times(approval.expires_at),
         "decided_at": None if approval.decided_at is None else times(approval.decided_at),
     }
+
+
+def _approval(row: Row, draft: ApprovalDraft) -> Approval:
+    (
+        question_id,
+        org,
+        application,
+        user_id,
+        tfa_id,
+        status,
+        reason,
+        created_at,
+        expires_at,
+        decided_at,
+        device,
+        seen_at,
+    ) = row[:12]
+    return Approval(
+        question_id,
+        org,
+        application,
+        user_id,
+        tfa_id,
+        status,
+        reason,
+        created_at,
+        expires_at,
+        decided_at,
+        device,
+        seen_at,
+        draft,
+    )

@@ -1,0 +1,85 @@
+"""The whole core in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from placet_server.domain.applications import Applications
+from placet_server.domain.approvals import Approvals
+from placet_server.domain.credentials import Credentials
+from placet_server.domain.decisions import Decisions
+from placet_server.domain.devices import Devices
+from placet_server.domain.endings import Endings
+from placet_server.domain.enrollments import Enrollments
+from placet_server.domain.idempotency import Idempotency
+from placet_server.domain.items import Items
+from placet_server.domain.notices import Notices
+from placet_server.domain.organizations import Organizations
+from placet_server.domain.outbox import Outbox
+from placet_server.domain.receipts import Receipts
+from placet_server.domain.softtokens import SoftTokens
+from placet_server.domain.users import Users
+from placet_server.ports import Bus, Entropy, Sealer, Signer, Store
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Every operation that the server offers, by what it is about."""
+
+    organizations: Organizations
+    applications: Applications
+    credentials: Credentials
+    users: Users
+    devices: Devices
+    enrollments: Enrollments
+    soft_tokens: SoftTokens
+    notices: Notices
+    approvals: Approvals
+    decisions: Decisions
+    receipts: Receipts
+    items: Items
+    idempotency: Idempotency
+    outbox: Outbox
+
+
+def build(
+    store: Store, sealer: Sealer, signer: Signer, entropy: Entropy, bus: Bus, public_url: str
+) -> Domain:
+    """The core over these ports; ``public_url`` is the origin that documents name, without a slash at its end."""
+    applications = Applications(store, sealer, entropy)
+    users = Users(store, sealer, entropy, bus)
+    notices = Notices(store, sealer, entropy)
+    devices = Devices(store, sealer, entropy, bus, notices, applications)
+    soft_tokens = SoftTokens(store, sealer, entropy, bus, notices)
+    endings = Endings(store, sealer, entropy, bus, applications)
+    approvals = Approvals(store, sealer, signer, entropy, bus, devices, endings, public_url)
+    enrollments = Enrollments(
+        store,
+        sealer,
+        signer,
+        entropy,
+        bus,
+        applications,
+        users,
+        devices,
+        soft_tokens,
+        notices,
+        approvals.create,
+        public_url,
+    )
+    return Domain(
+        organizations=Organizations(store),
+        applications=applications,
+        credentials=Credentials(store, sealer, entropy, applications),
+        users=users,
+        devices=devices,
+        enrollments=enrollments,
+        soft_tokens=soft_tokens,
+        notices=notices,
+        approvals=approvals,
+        decisions=Decisions(store, sealer, entropy, bus, applications, users, devices, endings, public_url),
+        receipts=Receipts(store, sealer, signer, approvals, devices, public_url),
+        items=Items(store, approvals, notices),
+        idempotency=Idempotency(store, sealer),
+        outbox=Outbox(store, sealer),
+    )
