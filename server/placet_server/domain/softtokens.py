@@ -86,7 +86,6 @@ _OF_USER: Final = Sql(
     " AND (status = 'confirmed' OR expires_at > ?) ORDER BY id",
 )
 _OWNER: Final = Sql("soft_token_owner", "SELECT user_id FROM soft_tokens WHERE id = ? AND org = ?")
-_OWNER: Final = Sql("soft_token_owner", "SELECT user_id FROM soft_tokens WHERE id = ? AND org = ?")
 _REMOVE: Final = Sql("soft_token_remove", "DELETE FROM soft_tokens WHERE id = ? AND org = ?")
 _DROP_EXPIRED: Final = Sql(
     "soft_tokens_drop", "DELETE FROM soft_tokens WHERE status = 'pending' AND expires_at <= ?"
@@ -227,13 +226,6 @@ class SoftTokens:
 
     async def owner(self, org: str, token_id: str) -> str:
         """The internal id of the user whose token this is; raises ``not_found``."""
-        row = await self._store.row(_OWNER, (token_id, org)) if is_id(token_id) else None
-        if row is None:
-            raise RefusedError("not_found", "There is no such soft token.")
-        return str(row[0])
-
-    async def owner(self, org: str, token_id: str) -> str:
-        """Whose soft token this is, by internal user id; raises ``not_found``."""
         row = await self._store.row(_OWNER, (token_id, org)) if is_id(token_id) else None
         if row is None:
             raise RefusedError("not_found", "There is no such soft token.")
