@@ -181,8 +181,8 @@ class Link(Protocol):
         """Something changed for one of its devices: read the store."""
         ...
 
-    def end(self) -> None:
-        """Close: a newer connection of the same device takes its place, or the server ends."""
+    def end(self, code: str) -> None:
+        """Close, and say why by a word."""
         ...
 
 

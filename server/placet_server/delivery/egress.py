@@ -123,6 +123,14 @@ class Egress:
         else:
             self._check_address(address, port, parts.scheme)
 
+    def refusal(self, url: str) -> str | None:
+        """Why a URL is refused by its spelling alone, as a sentence without its end; None when it is not."""
+        try:
+            self.check(url)
+        except EgressError as error:
+            return str(error)
+        return None
+
     async def post(self, url: str, *, data: bytes | None, headers: Mapping[str, str]) -> Answer:
         """Post once and read the answer, whatever its status; raises ``EgressError``."""
         self.check(url)

@@ -32,7 +32,7 @@ class LocalHub:
         for other in same[: max(0, len(same) + 1 - at_most)]:
             _remove(self._by_device, device, other)
             _remove(self._by_user, user, other)
-            other.end()
+            other.end("replaced")
 
         def leave() -> None:
             _remove(self._by_device, device, link)
@@ -53,7 +53,7 @@ class LocalHub:
         for end in self._ends:
             end()
         for link in {id(link): link for links in self._by_device.values() for link in links}.values():
-            link.end()
+            link.end("closing")
         self._by_device.clear()
         self._by_user.clear()
 

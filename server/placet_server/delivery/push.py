@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
@@ -16,11 +18,22 @@ from pywebpush import WebPushException, webpush_async
 from placet_protocol.jose import b64u
 from placet_protocol.sealing import WEB_PUSH_PLAINTEXT_MAX
 from placet_server.delivery.egress import Answer, Egress, EgressError
+from placet_server.domain import outbox
+from placet_server.domain.approvals import Approvals
+from placet_server.domain.devices import Devices
+from placet_server.domain.items import Items
 from placet_server.domain.values import Device
+from placet_server.ports import Bus, Clock, Hub
+
+log: Final = logging.getLogger("placet.delivery")
 
 INLINE_MAX: Final = 2_048
 """Longest message that travels inside a push: bridged services carry some 2,700 bytes sealed."""
 VAPID_SECONDS: Final = 12 * 3600
+RETRY_MS: Final = 5_000
+DONE_TTL: Final = 60
+TOLD_MAX: Final = 10_000
+_TRANSIENT: Final = frozenset({0, 429, 500, 502, 503, 504})
 _WAKE: Final = b'{"type":"wake"}'
 _STEPS: Final = (256, 1_024, INLINE_MAX, WEB_PUSH_PLAINTEXT_MAX)
 
@@ -96,6 +109,90 @@ class PushSender:
         except Exception as error:  # noqa: BLE001 - py_vapid and http_ece raise many kinds for keys and origins they dislike
             return Pushed("failed", 0, f"the push cannot be made: {type(error).__name__}")
         return Pushed("accepted", cast("Answer", answer).status, "accepted")
+
+
+class DevicePushes:
+    """Takes the outbox rows that wake a user's devices.
+
+    Connected devices were woken by the bus; devices of our own kind will ask. What is left are those behind foreign
+    endpoints. An end that makes an unanswered push pointless is pushed too, under the same Topic.
+    """
+
+    def __init__(
+        self,
+        devices: Devices,
+        approvals: Approvals,
+        items: Items,
+        hub: Hub,
+        sender: PushSender,
+        bus: Bus,
+        clock: Clock,
+    ) -> None:
+        self._devices: Final = devices
+        self._approvals: Final = approvals
+        self._items: Final = items
+        self._hub: Final = hub
+        self._sender: Final = sender
+        self._clock: Final = clock
+        self._told: dict[str, dict[str, Device]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._end_listening: Final = bus.listen("approval", self._heard)
+
+    async def push(self, item: outbox.Item, now: int) -> int | None:
+        """Push one request to the devices that have to be reached; when to try again in ms UTC, None when done."""
+        devices = [
+            device
+            for device in await self._devices.of_user(item.target)
+            if device.status == "active"
+            and device.endpoint != "embedded"
+            and not self._hub.connected(device.id)
+        ]
+        if not devices:
+            return None
+        expires_at = await self._items.open_until(item.subject, now)
+        if expires_at is None:
+            return None
+        message = {"type": "request", "document": await self._approvals.document(item.subject)}
+        told = self._told.setdefault(item.subject, {})
+        again: int | None = None
+        for device in devices:
+            if device.id in told:
+                continue
+            pushed = await self._sender.send(device, message, item.subject, (expires_at - now) // 1000, now)
+            log.info("push", extra={"placet_facts": {"outcome": pushed.outcome, "status": pushed.status}})
+            if pushed.outcome == "accepted":
+                told[device.id] = device
+            elif pushed.outcome == "gone":
+                await self._devices.retire_endpoint(device)
+            elif pushed.status in _TRANSIENT:
+                due_at = now + (pushed.retry_after or RETRY_MS * 2**item.attempts)
+                again = due_at if again is None else min(again, due_at)
+        if not told:
+            del self._told[item.subject]
+        while len(self._told) > TOLD_MAX:
+            del self._told[next(iter(self._told))]
+        return again if again is not None and again < expires_at else None
+
+    async def close(self) -> None:
+        """Let the last pushes go out."""
+        self._end_listening()
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    def _heard(self, approval_id: str) -> None:
+        if approval_id in self._told:
+            task = asyncio.create_task(self._end(approval_id))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    async def _end(self, approval_id: str) -> None:
+        now = self._clock.now()
+        ended = await self._items.end_of(approval_id, now)
+        if ended is None or (told := self._told.pop(approval_id, None)) is None:
+            return
+        message = {"type": "done", "rid": approval_id, "status": ended.status}
+        for device in told.values():
+            if device.id != ended.device:
+                await self._sender.send(device, message, approval_id, DONE_TTL, now)
 
 
 class _Session:

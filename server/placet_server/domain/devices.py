@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from placet_server.domain import outbox
 from placet_server.domain.applications import Applications
@@ -43,6 +43,7 @@ _VOID_ENROLLMENT: Final = Sql(
     "device_enrollment_void",
     "UPDATE enrollments SET status = 'void' WHERE device = ? AND status = 'redeemed'",
 )
+_RESEAL: Final = Sql("device_reseal", "UPDATE devices SET sealed = ? WHERE id = ?")
 _TFA_ID: Final = Sql("device_tfa_id", "SELECT tfa_id FROM users WHERE id = ?")
 
 
@@ -129,10 +130,13 @@ class Devices:
             outbox.announce(self._bus, written)
         return await self.get(org, device_id)
 
+    async def retire_endpoint(self, device: Device) -> None:
+        """Push nothing more to a device's foreign endpoint: its service says that it is gone."""
+        embedded = structs.replace(device, endpoint="embedded")
+        await self._store.write(plan(step(_RESEAL, self._sealed(embedded), device.id)))
+
     def add_step(self, device: Device) -> Step:
         """The guard that adds a device, and takes no row when its key is another device's."""
-        body = _Body(device.name, device.platform, device.endpoint, device.p256dh, device.auth)
-        sealed = self._sealer.seal("push", "devices", device.id, _encode(body))
         return step(
             _ADD,
             device.id,
@@ -143,8 +147,12 @@ class Devices:
             device.status,
             device.certificate,
             device.created_at,
-            sealed,
+            self._sealed(device),
         )
+
+    def _sealed(self, device: Device) -> bytes:
+        body = _Body(device.name, device.platform, device.endpoint, device.p256dh, device.auth)
+        return self._sealer.seal("push", "devices", device.id, _encode(body))
 
     async def _told(self, device: Device, now: int) -> list[Step]:
         row = await self._store.row(_TFA_ID, (device.user_id,))
