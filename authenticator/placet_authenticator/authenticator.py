@@ -35,7 +35,7 @@ from placet_authenticator.inbox import (
 )
 from placet_authenticator.items import ended, place_of
 from placet_authenticator.link import Link
-from placet_authenticator.records import Enrollment, Held, Past, Token
+from placet_authenticator.records import Enrollment, Held, Past, Record, Token
 from placet_authenticator.vault import Vault
 from placet_protocol.errors import ProtocolError
 from placet_protocol.frames import PROOFS_MAX
@@ -182,6 +182,21 @@ class Authenticator:
         )
         return next(each for each in self.state.history if each.entry.key == entry.key)
 
+    async def confirmed(self, enrollment: Enrollment) -> bool:
+        """Wait until the six digits of an enrolment were confirmed; False when it was turned down."""
+        return await enrolling.confirmed(self.calls(enrollment.origin), enrollment)
+
+    async def status(self, enrollment: Enrollment) -> str:
+        """What the server says of this device now: ``pending``, ``active`` or ``revoked``."""
+        return await self.calls(enrollment.origin).status(Signer.of(enrollment))
+
+    async def seen(self, entries: Iterable[Entry]) -> None:
+        """Tell the servers that a person was shown these requests; those that cannot be told are left out."""
+        shown = {(entry.device, entry.rid) for entry in entries}
+        for link in self.links():
+            with contextlib.suppress(UnreachableError, ServerRefusedError):
+                await link.seen(shown)
+
     async def leave(self, enrollment: Enrollment, *, tell: bool = True) -> None:
         """Stop being this device: tell the server, then erase keys, requests and history of it here.
 
@@ -191,11 +206,10 @@ class Authenticator:
         calls, signer = self.calls(enrollment.origin), Signer.of(enrollment)
         if tell and await calls.status(signer) != "revoked":
             await calls.call(signer, "POST", "/device/v1/leave")
-        of_it = [
-            each for each in (*self.vault.all(Held), *self.vault.all(Past)) if each.device == enrollment.id
-        ]
-        tokens = [token for token in self.vault.all(Token) if token.device == enrollment.id]
-        self.vault.remove(enrollment, *of_it, *tokens)
+        of_it: list[Record] = [each for each in self.vault.all(Held) if each.device == enrollment.id]
+        of_it += [each for each in self.vault.all(Past) if each.device == enrollment.id]
+        of_it += [each for each in self.vault.all(Token) if each.device == enrollment.id]
+        self.vault.remove(enrollment, *of_it)
         self.reload()
 
     def find(self, prefix: str) -> Entry:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, Literal, NamedTuple, Self
 
 import aiohttp
@@ -120,10 +120,17 @@ class Link:
             elif polled == "gone":
                 handle(Removed(self.origin, box.device))
 
-    async def seen(self, device: str, rid: str) -> None:
-        """Tell the server that a person was shown this request. Raises as ``fetch``."""
-        if self._say is None or not await _said(self._say, frames.Seen(rid)):
-            await acknowledge(self._calls, self._boxes[device], [], seen=(rid,))
+    async def seen(self, shown: Iterable[tuple[str, str]]) -> None:
+        """Tell the server that a person was shown these requests (device and request id); others' are passed over.
+
+        Raises as ``fetch``.
+        """
+        by_device: dict[str, list[str]] = {}
+        for device, rid in shown:
+            if device in self._boxes and not (self._say and await _said(self._say, frames.Seen(rid))):
+                by_device.setdefault(device, []).append(rid)
+        for device, rids in by_device.items():
+            await acknowledge(self._calls, self._boxes[device], [], seen=rids)
 
     def welcomed(self, devices: frozenset[str], server_time: int, say: Say) -> None:
         """Part of ``Hearer``: the socket is open."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -38,7 +39,7 @@ async def poll(calls: Calls, box: Mailbox, *, wait: int) -> Polled:
     )
 
 
-async def acknowledge(calls: Calls, box: Mailbox, ids: list[str], *, seen: tuple[str, ...] = ()) -> None:
+async def acknowledge(calls: Calls, box: Mailbox, ids: list[str], *, seen: Sequence[str] = ()) -> None:
     """Tell the server which items are safe and which requests a person was shown."""
     body = msgspec.json.encode({"ids": ids, "seen": seen})
     await calls.call(box.signer, "POST", ACKS, body)

@@ -1,0 +1,73 @@
+"""``placet``: the person's commands. Heavy libraries load only in the commands that use them."""
+
+from __future__ import annotations
+
+import os
+import resource
+from typing import Any, Final
+
+import click
+
+from placet_authenticator.commands.approvals import approve, deny, list_requests, watch
+from placet_authenticator.commands.codes import code, token
+from placet_authenticator.commands.enrollment import devices, enroll, leave
+from placet_authenticator.commands.passphrases import passphrase
+from placet_authenticator.commands.receipts import receipt
+from placet_authenticator.errors import AuthenticatorError
+from placet_protocol.text import visible
+
+_EPILOG: Final = """\b
+Exit status: 0 done; 1 no such request, token or device; 2 wrong usage;
+3 vault or passphrase; 4 server not reached; 5 refused by the server;
+6 something signed does not hold.
+
+\b
+The vault lies in the folder that PLACET_HOME names, or in the usual place
+for a person's data. NO_COLOR=1 turns colours off."""
+
+
+class _Program(click.Group):
+    """Ends every command that failed with one sentence, the next step, and the error's own status."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as in click
+        try:
+            return super().invoke(ctx)
+        except AuthenticatorError as error:
+            click.echo(click.style("placet: ", fg="red") + visible(error.detail), err=True)
+            if error.hint:
+                click.echo(visible(error.hint), err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(
+    cls=_Program,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="placet")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Placet: approve or deny what is asked of you, and make codes.
+
+    Start with `placet enroll URI`; then `placet list` shows what waits.
+    """
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
+    # A core dump would hold the vault key.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+for _command in (
+    enroll,
+    list_requests,
+    watch,
+    approve,
+    deny,
+    code,
+    token,
+    receipt,
+    devices,
+    leave,
+    passphrase,
+):
+    main.add_command(_command)

@@ -1,0 +1,1 @@
+"""The person's commands, one file a subject."""
