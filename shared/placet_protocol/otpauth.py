@@ -10,7 +10,7 @@ import binascii
 import ipaddress
 import re
 from typing import Final, get_args
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from msgspec import Struct
 
@@ -55,10 +55,7 @@ class EnrollmentUri(Struct, frozen=True):
         Plain http is taken for loopback hosts alone.
         """
         uri = _bounded(uri)
-        try:
-            parts = urlsplit(uri)
-        except ValueError as error:
-            raise MalformedError("not an enrolment URI") from error
+        parts = _split(uri)
         members = _pairs(parts.fragment)
         identifier = parts.path.removeprefix("/e/")
         if parts.query or parts.path == identifier or members.keys() != {"t", "k", "n"}:
@@ -91,11 +88,11 @@ def origin(url: str) -> str:
 
     Raises ``MalformedError`` for URLs with user or password, and for plain http to other than loopback hosts.
     """
+    parts = _split(url)
     try:
-        parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise MalformedError("not a URL") from error
+        raise MalformedError("the port is no number from 0 to 65535") from error
     if not host or "@" in parts.netloc or not url.isascii() or not url.isprintable() or " " in url:
         raise MalformedError("not the URL of a server")
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
@@ -111,7 +108,7 @@ def parse(uri: str) -> SoftTokenUri:
     label or the query, unknown parameters. Defaults: SHA1, 6 digits, 30 s.
     """
     uri = _bounded(uri)
-    parts = urlsplit(uri)
+    parts = _split(uri)
     if parts.scheme != "otpauth" or parts.netloc.lower() != "totp":
         raise MalformedError("not an otpauth://totp/ URI")
     query = {name.lower(): value for name, value in _pairs(parts.query).items()}
@@ -149,6 +146,13 @@ def _bounded(uri: str) -> str:
     if len(uri) > URI_LIMIT or not uri.isprintable():
         raise MalformedError(f"a URI is at most {URI_LIMIT} printable characters")
     return uri
+
+
+def _split(uri: str) -> SplitResult:
+    try:
+        return urlsplit(uri)
+    except ValueError as error:
+        raise MalformedError("not a URI") from error
 
 
 def _pairs(text: str) -> dict[str, str]:
