@@ -78,7 +78,7 @@ async def gated(
         assert callable(each)
         each(shown)
     gate.add_rest(app.router, shown.face)
-    connections = Connections(app, listener, None, logging.getLogger("aiohttp.server"), drain_seconds=2)
+    connections = Connections(app, listener, None, drain_seconds=2)
     await connections.start()
     apilog.start()
     try:
