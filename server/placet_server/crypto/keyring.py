@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 from placet_server.crypto.masterkey import MasterKeyError, derived
 from placet_server.crypto.sealer import PURPOSES, DataKey, KeyPurpose, KeySealer
 from placet_server.crypto.signing import SIGNING_KEYS, DocumentSigner, first_signing_keys, opened_signing_keys
-from placet_server.ports import Entropy, Plan, Sql, Store, UnsealableError, step
+from placet_server.ports import BrokenPlanError, Entropy, Plan, Sql, Store, UnsealableError, step
 
 _CHECK: Final = Sql("key_check", "SELECT value FROM facts WHERE name = 'key_check'")
 _KEEP_CHECK: Final = Sql(
@@ -51,7 +51,10 @@ async def open_keyring(store: Store, master_key: bytes, entropy: Entropy, now: i
     row = await store.row(_CHECK)
     if row is None:
         # The guard lets one of two starts at once make the keys; the other reads them.
-        await store.write(_first_keys(master_key, check, entropy, now))
+        try:
+            await store.write(_first_keys(master_key, check, entropy, now))
+        except BrokenPlanError as error:
+            raise MasterKeyError("The store has keys but no key check value. Restore a backup.") from error
         row = await store.row(_CHECK)
     if row is None or not hmac.compare_digest(row[0], check):
         raise MasterKeyError("This is not the master key of this store; nothing was opened.")
