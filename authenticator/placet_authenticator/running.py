@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -55,7 +56,7 @@ class Run(Struct, frozen=True):
             return text_of(argument)
         if self.settings.passphrase_stdin:
             raise click.UsageError("Standard input cannot give both the URI and the passphrase.")
-        return text_of(click.get_text_stream("stdin").readline(8192).strip())
+        return text_of(sys.stdin.readline(8192).strip())
 
     def verified(self) -> Verified:
         """How this run knew its person."""
