@@ -47,7 +47,7 @@ def verify(receipt: str, jwks: list[dict[str, Any]]) -> Verified:
     signed by the certified device of the user who was asked; it answers exactly this request; outcome and reason
     follow from it; the dates are in order.
     """
-    keys = {jose.thumbprint(key): key for key in map(jose.public_key_from_jwk, jwks)}
+    keys = _keys(jwks)
     proof = read_receipt(receipt, _key(keys, jose.kid_of(receipt, RECEIPT, RECEIPT_LIMIT)), iss=None)
     request = read_request(proof.request, _key(keys, jose.kid_of(proof.request, REQUEST)), iss=proof.iss)
     device = read_device_certificate(
@@ -83,6 +83,14 @@ def belongs(decision: Decision, document: str, request: Request) -> None:
         non=(decision.non, request.non),
         rqh=(decision.rqh, jose.b64u(request_hash(document))),
     )
+
+
+def _keys(jwks: list[dict[str, Any]]) -> dict[str, EllipticCurvePublicKey]:
+    """The P-256 keys of a set by their own thumbprints; keys of other kinds have other uses."""
+    keys = [
+        jose.public_key_from_jwk(jwk) for jwk in jwks if (jwk.get("kty"), jwk.get("crv")) == ("EC", "P-256")
+    ]
+    return {jose.thumbprint(key): key for key in keys}
 
 
 def _key(keys: dict[str, EllipticCurvePublicKey], kid: str) -> EllipticCurvePublicKey:

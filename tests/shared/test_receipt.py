@@ -107,7 +107,8 @@ def test_dec_11_keys_of_before_and_after_a_roll_over_count_together() -> None:
         "iat": 1,
         "exp": 2,
     }
-    assert verify(again, [jose.public_jwk(OTHER_KEY.public_key()), retired]).outcome == "approved"
+    log_key = {"kty": "OKP", "crv": "Ed25519", "x": jose.b64u(bytes(32)), "kid": "log"}
+    assert verify(again, [log_key, jose.public_jwk(OTHER_KEY.public_key()), retired]).outcome == "approved"
 
 
 ASKED = parties.request_document()
