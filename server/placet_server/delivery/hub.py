@@ -16,10 +16,10 @@ class LocalHub:
     def __init__(self, bus: Bus) -> None:
         self._by_device: dict[str, list[Link]] = {}
         self._by_user: dict[str, list[Link]] = {}
-        self._ends = (
+        self._ends = [
             bus.listen("user", lambda user: _wake(self._by_user, user)),
             bus.listen("device", lambda device: _wake(self._by_device, device)),
-        )
+        ]
 
     def join(self, link: Link, device: str, user: str, *, at_most: int) -> Callable[[], None]:
         """Wake ``link`` for changes of this device and its user; returns what ends that.
@@ -50,8 +50,8 @@ class LocalHub:
 
     def close(self) -> None:
         """End all links: the server ends."""
-        for end in self._ends:
-            end()
+        while self._ends:
+            self._ends.pop()()
         for link in {id(link): link for links in self._by_device.values() for link in links}.values():
             link.end("closing")
         self._by_device.clear()
