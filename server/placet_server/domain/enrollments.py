@@ -205,7 +205,9 @@ class Enrollments:
                 raise _ended()
             application, user = await self._parties(invitation)
             allowed = await self._allowed(invitation, application, user, now)
-            right = hmac.compare_digest((invitation.terms.check or "").encode(), check[:16].encode())
+            right = hmac.compare_digest(
+                (invitation.terms.check or "").encode(), check[:16].encode("utf-8", "replace")
+            )
             if right and await self._confirmed(invitation, application, user, now, allowed=allowed):
                 return (await self._read(enrollment_id)).as_of(now)
             if not right and await self._wrong_check(invitation, now):

@@ -14,6 +14,7 @@ from placet_server.domain.refusals import RefusedError
 
 VERSION: Final = 1
 _SEPARATORS: Final = str.maketrans("", "", " \t-.()/\u2010\u2012\u2013\u2014\u2015\u2212")
+_COUNTRY: Final = re.compile(r"(?:\+|00)?([1-9][0-9]{0,2})", re.ASCII)
 _LOCAL: Final = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ITALY: Final = 39  # the leading zero of a fixed line belongs to the number
@@ -25,15 +26,19 @@ def canonical_phone(country_code: str | int, phone: str) -> tuple[int, str]:
     Strips separators, ``+`` or ``00`` with the country code where the number repeats it, and one trunk ``0`` (not for
     country code 39). Full-width and other Unicode digits count as digits. Raises ``invalid_request``.
     """
-    code_text = _digits(str(country_code), "country_code").lstrip("0")
-    if not 1 <= len(code_text) <= 3:
+    match = _COUNTRY.fullmatch(unicodedata.normalize("NFKC", str(country_code)[:16]).strip())
+    if match is None:
         raise RefusedError("invalid_request", "country_code has one to three digits, such as 44.")
+    code_text = match[1]
     code = int(code_text)
-    text = unicodedata.normalize("NFKC", phone).translate(_SEPARATORS)
-    international = text.startswith(("+", "00"))
-    digits = _digits(phone, "phone")
-    if international:
-        digits = digits.removeprefix("00") if not text.startswith("+") else digits
+    text = unicodedata.normalize("NFKC", phone[:65]).translate(_SEPARATORS)
+    digits = text.removeprefix("+")
+    if len(phone) > 64 or not digits.isascii() or not digits.isdigit():
+        raise RefusedError(
+            "invalid_request", "phone may hold digits, spaces, dashes, dots and one leading + only."
+        )
+    if text.startswith(("+", "00")):
+        digits = text[1:] if text.startswith("+") else text[2:]
         if not digits.startswith(code_text):
             raise RefusedError("invalid_request", "phone begins with another country code than country_code.")
         digits = digits[len(code_text) :]
@@ -63,12 +68,3 @@ def canonical_email(text: str) -> str:
     if not good:
         raise RefusedError("invalid_request", "email is not an address such as name@example.com.")
     return f"{local}@{ascii_domain}"
-
-
-def _digits(text: str, place: str) -> str:
-    digits = unicodedata.normalize("NFKC", text[:64]).translate(_SEPARATORS).removeprefix("+")
-    if len(text) > 64 or not digits.isascii() or not digits.isdigit():
-        raise RefusedError(
-            "invalid_request", f"{place} may hold digits, spaces, dashes, dots and one leading + only."
-        )
-    return digits

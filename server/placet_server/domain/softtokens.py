@@ -245,7 +245,7 @@ class SoftTokens:
         self, caller: Caller, user: User, code: str, now: int, read: Sql, which: tuple[str, ...]
     ) -> Verification:
         subject = _subject(user.id)
-        typed = code[:_CODE_MAX].encode()
+        typed = code[:_CODE_MAX].encode("utf-8", "replace")
         while True:
             rows = await self._store.rows(read, (subject, user.id, now, *which))
             if not rows:
