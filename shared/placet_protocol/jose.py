@@ -117,7 +117,7 @@ def kid_of(document: str, typ: str, limit: int = DOCUMENT_LIMIT) -> str:
 def peek(document: str, limit: int = DOCUMENT_LIMIT) -> tuple[dict[str, Any], dict[str, Any]]:
     """Header and payload without any verification: to find a key, never to believe."""
     parts = _split(document, limit)
-    return _header(parts.header), loads(unb64u(parts.payload))
+    return _header(parts.header), _payload(parts)
 
 
 def thumbprint(key: EllipticCurvePublicKey) -> str:
@@ -220,4 +220,10 @@ def _verified(parts: _Parts, key: EllipticCurvePublicKey) -> dict[str, Any]:
         key.verify(pair, f"{parts.header}.{parts.payload}".encode("ascii"), _VERIFY)
     except InvalidSignature as error:
         raise BadSignatureError("the signature does not hold") from error
-    return loads(unb64u(parts.payload))
+    return _payload(parts)
+
+
+def _payload(parts: _Parts) -> dict[str, Any]:
+    """What the document says; its length was limited as a whole."""
+    data = unb64u(parts.payload)
+    return loads(data, len(data))

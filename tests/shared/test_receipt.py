@@ -187,6 +187,15 @@ def test_dec_11_a_swapped_decision_names_what_does_not_agree() -> None:
         verify(receipt(decision=parties.decision_document(rqh=jose.b64u(bytes(32)))), JWKS)
 
 
+def test_dec_11_the_longest_request_has_a_receipt() -> None:
+    """A request at all its limits, in four-byte characters, is proved as any other."""
+    asked = parties.request_document(
+        msg="\U0001f600" * 256, vis=(("\U0001f600" * 64, "\U0001f600" * 256),) * 20, num="none"
+    )
+    proved = verify(receipt(request=asked, decision=parties.decision_document(asked, num=None)), JWKS)
+    assert len(proved.request.vis) == 20
+
+
 def test_dec_11_the_verifier_needs_no_network() -> None:
     """Loading and running the verifier touches no socket: it works where there is no interface at all."""
     program = (
