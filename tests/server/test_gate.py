@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import random
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -248,6 +249,21 @@ async def test_api_11_a_path_has_one_spelling(tmp_path: Path) -> None:
             assert answer.status in {400, 404}, form
             assert "x-request-id" in answer.headers, form
         assert (await ask(served, request("GET", "/v1/items/7"))).json() == {"id": "7"}
+
+
+async def test_api_06_the_described_routes_are_the_routers(tmp_path: Path) -> None:
+    """What the gate tells the description of is exactly what the router serves."""
+    async with gated(tmp_path, echo, failing) as served:
+        live = {
+            (route.method, route.resource.canonical)
+            for route in served.router.routes()
+            if route.resource is not None and "{rest}" not in route.resource.canonical
+        }
+        told = {
+            (route.method, re.sub(r":[^{}]*(\{[^{}]*\}[^{}]*)*\}", "}", route.path))
+            for route in served.gate.routes
+        }
+    assert live == told
 
 
 async def test_other_methods_are_refused_and_the_known_ones_named(tmp_path: Path) -> None:

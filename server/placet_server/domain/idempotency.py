@@ -58,7 +58,7 @@ class Idempotency:
     def guard(self, caller: Caller, key: str, fingerprint: bytes, kept: Kept, now: int) -> Step:
         """The guard that keeps an answer with what it tells of, and takes no row when the key was just used.
 
-        ``kept`` must hold no seed, secret or number: what was shown once is not shown again.
+        ``kept`` must hold no seed and no secret: what was shown once is not shown again.
         """
         lookup = self._lookup(caller, key)
         sealed = self._sealer.seal("pii", "idempotency", lookup.hex(), kept.body)

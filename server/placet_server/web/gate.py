@@ -11,7 +11,7 @@ import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 from aiohttp import web
 from msgspec import Struct
@@ -109,12 +109,13 @@ class Gate:
     ) -> None:
         """Serve ``method path`` by ``handler``; with a scope, only to callers whose credential has it.
 
-        Variables in the path need a pattern of ASCII characters, ``{id:[0-9a-f-]{36}}``.
+        Variables in the path need a pattern of ASCII characters, ``{id:[0-9a-f-]{36}}``. A route whose ``doc`` names
+        no query refuses every query.
         """
         self.routes.append(Route(method, path, face.name, scope, doc))
-        router.add_route(
-            method, path, self._behind(handler, method, path, face, scope), expect_handler=_expect
-        )
+        plain = doc is not None and doc.query is None
+        behind = self._behind(handler, method, path, face, scope, plain=plain)
+        router.add_route(method, path, behind, expect_handler=_expect)
 
     def add_rest(self, router: web.UrlDispatcher, face: Face, prefix: str = "") -> None:
         """Answer every other path below a prefix with the face's ``not_found`` or ``method_not_allowed``."""
@@ -160,7 +161,14 @@ class Gate:
             changed.set()
 
     def _behind(
-        self, handler: Handler, method: str, path: str, face: Face, scope: Scope | None
+        self,
+        handler: Handler,
+        method: str,
+        path: str,
+        face: Face,
+        scope: Scope | None,
+        *,
+        plain: bool = False,
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         authenticate = face.authenticate
         literal = not path.endswith(_REST)
@@ -175,6 +183,8 @@ class Gate:
             try:
                 if literal:
                     _one_spelling(request)
+                if plain and request.rel_url.raw_query_string:
+                    _no_query()
                 caller = await authenticate(request, now)
                 self._admit(caller, scope, now)
                 response = await handler(request, Call(request_id, now, ip, caller))
@@ -219,6 +229,10 @@ def _one_spelling(request: web.Request) -> None:
     # Nothing in a path of ours has to be encoded, and %2f must never become a slash.
     if "%" in request.rel_url.raw_path:
         raise RefusedError("not_found", "There is nothing at this path.")
+
+
+def _no_query() -> NoReturn:
+    raise RefusedError("invalid_request", "This call takes no query parameters.")
 
 
 def _refusal(error: Exception, request_id: str, path: str) -> RefusedError:

@@ -301,8 +301,8 @@ def _draft(wanted: ApprovalBody, application: Application) -> ApprovalDraft:
         raise RefusedError("invalid_request", f"details.hidden has more than {HIDDEN_MAX} bytes as JSON.")
     if wanted.callback_url is not None:
         _check_callback(wanted.callback_url, application)
-    for logo in wanted.logos:
-        check_url(logo.url)
+    for place, logo in enumerate(wanted.logos):
+        _check_url(f"logos[{place}]", logo.url)
     context = wanted.context or _NO_CONTEXT
     return ApprovalDraft(
         shown("message", wanted.message, MESSAGE_MAX, newline=True),
@@ -330,17 +330,29 @@ def _visible(fields: dict[str, str] | list[tuple[str, str]]) -> tuple[tuple[str,
 
 
 def _check_callback(url: str, application: Application) -> None:
-    """Raise unless policy lets the server call this host: one of a registered webhook, or of callback.hosts."""
-    check_url(url)
+    """Raise unless policy lets the server call there: host and port of a registered webhook, or callback.hosts."""
+    _check_url("callback_url", url)
     parts = urlsplit(url)
-    named = {parts.netloc.lower(), (parts.hostname or "").lower()}
-    allowed = set(application.policies.callback_hosts)
-    allowed.update(urlsplit(webhook.url).netloc.lower() for webhook in application.webhooks)
-    if "*" not in allowed and not named & allowed:
+    hosts = application.policies.callback_hosts
+    if "*" in hosts or parts.hostname in hosts or _authority(url) in hosts:
+        return
+    if _authority(url) not in {_authority(webhook.url) for webhook in application.webhooks}:
         raise RefusedError(
             "invalid_request",
             "callback_url: its host is neither that of a registered webhook nor in policy callback.hosts.",
         )
+
+
+def _check_url(place: str, url: str) -> None:
+    try:
+        check_url(url)
+    except RefusedError as error:
+        raise RefusedError(error.code, f"{place}: {error.detail}") from None
+
+
+def _authority(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or {'http': 80, 'https': 443}[parts.scheme]}"
 
 
 def _answer(approval: Approval) -> ApprovalAnswer:
