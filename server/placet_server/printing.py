@@ -32,25 +32,6 @@ def blocks(uri: str) -> str:
     return out.getvalue()
 
 
-def png(uri: str) -> bytes:
-    """A QR code as a PNG picture."""
-    import qrcode
-
-    out = io.BytesIO()
-    qrcode.make(uri).save(out)
-    return out.getvalue()
-
-
-def svg(uri: str) -> bytes:
-    """A QR code as an SVG drawing."""
-    import qrcode
-    from qrcode.image.svg import SvgPathImage
-
-    out = io.BytesIO()
-    qrcode.make(uri, image_factory=SvgPathImage).save(out)
-    return out.getvalue()
-
-
 def write_private(file: Path, content: bytes) -> None:
     """Write a file that only its owner may read: a picture of an invitation is the invitation."""
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:

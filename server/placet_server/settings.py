@@ -209,7 +209,9 @@ def _checked(values: dict[str, Any]) -> Settings:
         settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         text, _, place = str(error).partition(" - at `$.")
-        text = text.replace("Expected", "expected").replace("`int`", "a whole number").replace("`str`", "text")
+        text = (
+            text.replace("Expected", "expected").replace("`int`", "a whole number").replace("`str`", "text")
+        )
         raise SettingsError(f"setting {place.rstrip('`')}: {text}.") from error
     for name in ("trusted_proxy", "egress_allow"):
         for network in getattr(settings, name):

@@ -9,14 +9,26 @@ import asyncio
 import hashlib
 import hmac
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Final, Self
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self, get_args
+from urllib.parse import urlsplit
 
+import aiohttp
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from placet_protocol import jose
-from placet_server.ports import Purpose, Topic, UnsealableError, joined
+from placet_server.domain.organizations import DEFAULT_ORG
+from placet_server.domain.users import UserDraft
+from placet_server.domain.values import Scope, User
+from placet_server.ports import Clock, Entropy, Purpose, Topic, UnsealableError, joined
+from placet_server.system import SystemClock, SystemEntropy
+
+if TYPE_CHECKING:
+    from placet_server.app import App
 
 START: Final = 1_800_000_000_000
 """When twins start: 2027-01-15T08:00:00Z in milliseconds."""
@@ -146,3 +158,77 @@ class FixedSigner:
                 "iat": START // 1000,
             }
         ]
+
+
+class LiveServer:
+    """A whole server on a free port of 127.0.0.1, in this process, with its data in a folder of the test."""
+
+    def __init__(self, app: App, http: aiohttp.ClientSession) -> None:
+        self.app: Final = app
+        self.url: Final = app.url
+        self.domain: Final = app.domain
+        self.store: Final = app.store
+        self.bus: Final = app.bus
+        self.clock: Final = app.clock
+        self.http: Final = http
+
+    async def api_key(self, name: str = "acme", scopes: Iterable[str] = get_args(Scope)) -> str:
+        """The key of a new application; it has every scope unless told otherwise."""
+        return (await self.domain.applications.add(name, scopes, self.clock.now())).api_key
+
+    async def user(self, email: str = "ada@example.com") -> User:
+        """A user of the default organization."""
+        created = await self.domain.users.create(DEFAULT_ORG, UserDraft(email=email), self.clock.now())
+        return created[0]
+
+    async def call(
+        self, method: str, path: str, json: object = None, *, key: str | None = None, **headers: str
+    ) -> tuple[int, Any]:
+        """Status and decoded JSON of one call of the native API."""
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
+        data = None if json is None else msgspec.json.encode(json)
+        if data is not None:
+            headers.setdefault("Content-Type", "application/json")
+        async with self.http.request(method, self.url + path, data=data, headers=headers) as answer:
+            body = await answer.read()
+            return answer.status, msgspec.json.decode(body) if body else None
+
+
+def _port(folder: Path) -> int:
+    """The port of the public URL that a used folder is known by, or 0 for any free one."""
+    file = folder / "placet.db"
+    if not file.exists():
+        return 0
+    with closing(sqlite3.connect(file)) as store:
+        ((url,),) = store.execute("SELECT value FROM facts WHERE name = 'public_url'")
+    return urlsplit(bytes(url).decode()).port or 0
+
+
+@asynccontextmanager
+async def live_server(
+    folder: Path,
+    *,
+    clock: Clock | None = None,
+    entropy: Entropy | None = None,
+    schedule: tuple[float, ...] | None = None,
+    **settings: Any,  # noqa: ANN401 - as Settings types them
+) -> AsyncIterator[LiveServer]:
+    """Run a whole server on ``folder`` (made, or used again); it may reach receivers on loopback addresses.
+
+    ``settings`` are those of ``Settings``; ``schedule`` (seconds) replaces that of webhook retries. With a clock that
+    stands still nothing expires by itself and no long poll ends.
+    """
+    from placet_server import app  # everything: twins alone need none of it
+    from placet_server.settings import Settings
+
+    chosen = Settings(**{"data": folder, "port": _port(folder), "egress_allow": ("127.0.0.0/8",), **settings})
+    server = await app.build(
+        chosen, clock or SystemClock(), entropy or SystemEntropy(), schedule=schedule or app.SCHEDULE
+    )
+    try:
+        await server.start()
+        async with aiohttp.ClientSession() as http:
+            yield LiveServer(server, http)
+    finally:
+        await server.stop()

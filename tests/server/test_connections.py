@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,7 +28,7 @@ async def _serving(**settings: float) -> AsyncIterator[tuple[Connections, int]]:
     app.router.add_route("*", "/echo", _echo)
     app.router.add_get("/slow", _slow)
     listener = socket.create_server(("127.0.0.1", 0))
-    connections = Connections(app, listener, None, logging.getLogger("test"), **settings)
+    connections = Connections(app, listener, None, **settings)
     await connections.start()
     try:
         yield connections, listener.getsockname()[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import ssl
 from typing import Any, Final
@@ -29,7 +28,6 @@ class Connections:
         app: web.Application,
         listener: socket.socket,
         tls: ssl.SSLContext | None,
-        logger: logging.Logger,
         *,
         header_seconds: float = HEADER_SECONDS,
         drain_seconds: float = DRAIN_SECONDS,
@@ -41,7 +39,6 @@ class Connections:
             header_seconds,
             access_log=None,
             auto_decompress=False,  # no small body grows
-            logger=logger,
             keepalive_timeout=IDLE_SECONDS,
             shutdown_timeout=drain_seconds,
             max_line_size=8190,

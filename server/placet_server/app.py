@@ -1,0 +1,205 @@
+"""The composition root: the only module that knows the concrete classes, and it does no work of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from logging import ERROR
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from placet_server import admin, installation
+from placet_server.admin import Desk
+from placet_server.admin_socket import AdminSocket
+from placet_server.background import Checkpoints, Lasting, Periodic
+from placet_server.delivery.bus import LocalBus
+from placet_server.delivery.dispatcher import Dispatcher
+from placet_server.delivery.egress import Egress
+from placet_server.delivery.hub import LocalHub
+from placet_server.delivery.push import DevicePushes, PushSender, subject
+from placet_server.delivery.webhooks import SCHEDULE, WebhookSender
+from placet_server.domain import services
+from placet_server.domain.limits import RateLimit
+from placet_server.domain.services import Domain
+from placet_server.faces.authy import AuthyFace
+from placet_server.faces.authyqr import Pictures
+from placet_server.installation import Installation
+from placet_server.listening import Listener
+from placet_server.ports import Clock, Entropy
+from placet_server.settings import Settings
+from placet_server.system import SystemClock, SystemEntropy
+from placet_server.web import health, native, openapi
+from placet_server.web.apilog import ApiLog
+from placet_server.web.connections import Connections
+from placet_server.web.devices import DeviceApi
+from placet_server.web.gate import Gate
+from placet_server.web.logging import event
+from placet_server.web.peer import Peers
+
+__all__ = ["SCHEDULE", "App", "build", "make", "run_alone"]
+
+_SWEEP_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
+
+
+class Part(Protocol):
+    """Something that runs while the server does."""
+
+    def start(self) -> Awaitable[None] | None:
+        """Begin; a coroutine where beginning takes time."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish what has begun, and end."""
+        ...
+
+
+class Core(NamedTuple):
+    """What works without being reached: the domain over an opened data folder, and the way out."""
+
+    domain: Domain
+    bus: LocalBus
+    egress: Egress
+    webhooks: WebhookSender
+    desk: Desk
+
+
+class App:
+    """A whole server; ``build`` makes it, ``start`` and ``stop`` are each called once."""
+
+    def __init__(
+        self,
+        found: Installation,
+        core: Core,
+        clock: Clock,
+        listener: Listener,
+        parts: list[Part],
+        ending: AsyncExitStack,
+    ) -> None:
+        self.url = found.public_url
+        self.listening = listener.address()
+        self.domain = core.domain
+        self.store = found.store
+        self.bus = core.bus
+        self.clock = clock
+        self._parts = parts
+        self._ending = ending
+
+    async def start(self) -> None:
+        """Begin background work, the operator's socket and, last, the taking of requests."""
+        for part in self._parts:
+            self._ending.push_async_callback(part.stop)
+            if (begun := part.start()) is not None:
+                await begun
+
+    async def stop(self) -> None:
+        """Take no more requests, finish those that have begun, then end everything else and close the store."""
+        await self._ending.aclose()
+
+
+async def build(
+    settings: Settings, clock: Clock, entropy: Entropy, *, schedule: tuple[float, ...] = SCHEDULE
+) -> App:
+    """A server on its data folder, made where there is none, with its address taken; nothing runs yet.
+
+    ``schedule`` is in seconds, for the attempts of webhooks. Raises ``SettingsError`` and ``StoreUnavailableError``.
+    """
+    async with AsyncExitStack() as ending:
+        listener = Listener(settings)
+        ending.callback(listener.close)
+        found = await installation.open_or_make(settings, clock, entropy, listener.origin)
+        ending.push_async_callback(found.store.close)
+        core = _core(found, settings, clock, entropy)
+        ending.push_async_callback(core.egress.close)
+        parts = _parts(found, core, settings, clock, entropy, listener, schedule)
+        return App(found, core, clock, listener, parts, ending.pop_all())
+
+
+async def make(settings: Settings) -> str:
+    """Make a data folder and close it again; gives its public URL."""
+    found = await installation.make(settings, SystemClock(), SystemEntropy(), Listener(settings).origin)
+    await found.store.close()
+    return found.public_url
+
+
+async def run_alone(settings: Settings, command: str, arguments: Mapping[str, Any]) -> admin.Answer:
+    """Carry out one of the operator's commands on a data folder that no server has open."""
+    clock, entropy = SystemClock(), SystemEntropy()
+    async with AsyncExitStack() as ending:
+        found = await installation.open_existing(settings, clock, entropy)
+        ending.push_async_callback(found.store.close)
+        core = _core(found, settings, clock, entropy)
+        ending.push_async_callback(core.egress.close)
+        return await admin.run(core.desk, command, arguments)
+
+
+def _core(found: Installation, settings: Settings, clock: Clock, entropy: Entropy) -> Core:
+    bus = LocalBus()
+    keyring = found.keyring
+    domain = services.build(found.store, keyring.sealer, keyring.signer, entropy, bus, found.public_url)
+    egress = Egress(allow=settings.egress_allow, ca_file=settings.egress_ca_file)
+    webhooks = WebhookSender(egress)
+    return Core(domain, bus, egress, webhooks, Desk(domain, found.store, clock, entropy, webhooks))
+
+
+def _parts(
+    found: Installation,
+    core: Core,
+    settings: Settings,
+    clock: Clock,
+    entropy: Entropy,
+    listener: Listener,
+    schedule: tuple[float, ...],
+) -> list[Part]:
+    """What runs, in the order of starting."""
+    domain, bus = core.domain, core.bus
+    log_origin = urlsplit(found.public_url).netloc
+    checkpoints = Checkpoints(found.store, log_origin, found.keyring.log_key, settings.checkpoints)
+    apilog = ApiLog(found.store)
+    hub = LocalHub(bus)
+    sender = PushSender(core.egress, found.keyring.vapid_key, subject(found.public_url))
+    pushes = DevicePushes(domain.devices, domain.approvals, domain.items, hub, sender, bus, clock)
+    dispatcher = Dispatcher(
+        domain.outbox, domain.applications, core.webhooks, pushes, bus, clock, entropy, schedule=schedule
+    )
+    gate = Gate(clock, entropy, apilog, RateLimit(), Peers(settings.trusted_proxy))
+    application = _web(gate, hub, found, core, clock, entropy)
+    parts: list[Part] = [
+        apilog,
+        Periodic("sweep", _SWEEP_SECONDS, lambda: domain.approvals.sweep(clock.now())),
+        Periodic("checkpoints", _LOOK_SECONDS, checkpoints.look),
+        Lasting(dispatcher.run, dispatcher.stop),
+        AdminSocket(settings.admin_socket, partial(admin.run, core.desk), _failed),
+        Connections(application, listener.socket(), listener.certificate),
+    ]
+    return parts
+
+
+def _web(
+    gate: Gate, hub: LocalHub, found: Installation, core: Core, clock: Clock, entropy: Entropy
+) -> web.Application:
+    """All routes of all faces behind one gate."""
+    application = web.Application()
+    router, domain, bus = application.router, core.domain, core.bus
+    signer, sealer = found.keyring.signer, found.keyring.sealer
+    plain = native.mount(gate, router, domain, clock, bus, signer)
+    health.mount(gate, router, plain, found.store)
+    device = DeviceApi(gate, domain, hub, clock, entropy, found.public_url, core.egress.refusal).mount(router)
+    AuthyFace(domain, Pictures(sealer, found.public_url)).routes(gate, router)
+    openapi.mount(gate, router, plain)
+    gate.add_rest(router, device, "/device/v1")
+    gate.add_rest(router, plain)
+
+    async def end_waiting(_application: web.Application) -> None:
+        gate.close()
+        hub.close()
+
+    application.on_shutdown.append(end_waiting)
+    return application
+
+
+def _failed(error: BaseException) -> None:
+    event("command_failed", level=ERROR, error=error)

@@ -1,0 +1,101 @@
+"""Work that comes round again and again while the server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from placet_server.crypto.checkpoint import write_checkpoint
+from placet_server.ports import Sql, Store, StoreUnavailableError
+from placet_server.web.logging import event
+
+CHECKPOINT_LEAVES: Final = 1_000
+CHECKPOINT_LOOKS: Final = 60
+_LAST: Final = Sql("audit_last", "SELECT max(seq) FROM audit")
+
+
+class Periodic:
+    """Runs ``work`` every so many seconds, first at once; a failing round is logged and the next one is made."""
+
+    def __init__(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+        self._name = name
+        self._seconds = seconds
+        self._work = work
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; needs a running loop."""
+        self._task = asyncio.create_task(self._run(), name=self._name)
+
+    async def stop(self) -> None:
+        """End between two rounds, or inside one that waits."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._work()
+            except StoreUnavailableError:
+                event("background_store_unavailable", level=logging.ERROR, task=self._name)
+            except Exception as error:  # noqa: BLE001 - one bad round must not end the work
+                event("background_failed", level=logging.ERROR, error=error, task=self._name)
+            await asyncio.sleep(self._seconds)
+
+
+class Lasting:
+    """Something that runs until it is told to stop."""
+
+    def __init__(self, run: Callable[[], Coroutine[Any, Any, None]], stop: Callable[[], None]) -> None:
+        self._run = run
+        self._stop = stop
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; needs a running loop."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Tell it, and wait until it has ended."""
+        if self._task is not None:
+            self._stop()
+            await self._task
+
+
+class Checkpoints:
+    """Appends checkpoints of the audit log to a file: after so many leaves, or so many looks with any news."""
+
+    def __init__(
+        self,
+        store: Store,
+        origin: str,
+        key: Ed25519PrivateKey,
+        path: Path,
+        *,
+        leaves: int = CHECKPOINT_LEAVES,
+        looks: int = CHECKPOINT_LOOKS,
+    ) -> None:
+        self._store = store
+        self._origin = origin
+        self._key = key
+        self._path = path
+        self._leaves = leaves
+        self._looks = looks
+        self._written = -1
+        self._looked = looks  # the first look writes what an earlier process left unsaid
+
+    async def look(self) -> None:
+        """See whether one is due; to be called once a second."""
+        self._looked += 1
+        row = await self._store.row(_LAST)
+        last = row[0] if row and row[0] is not None else -1
+        if last - self._written >= self._leaves or (self._looked >= self._looks and last != self._written):
+            await write_checkpoint(self._store, self._origin, self._key, self._path)
+            self._written = last
+            self._looked = 0

@@ -1,0 +1,117 @@
+"""The real clock and randomness, the hardened process, and background work."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from placet_server.background import Checkpoints, Lasting, Periodic
+from placet_server.crypto.checkpoint import read_checkpoints
+from placet_server.domain.audit import leaf
+from placet_server.ports import StoreUnavailableError, plan
+from placet_server.storage import SqliteStore, open_store
+from placet_server.system import SystemClock, SystemEntropy
+
+_CHILD = """
+import ctypes, os, resource
+from placet_server.system import harden
+harden()
+print(oct(os.umask(0)), resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
+"""
+
+
+def test_key_05_a_hardened_process_keeps_its_memory_to_itself() -> None:
+    """Private files, no core dump, no ptrace by others: all three hold after one call."""
+    done = subprocess.run([sys.executable, "-c", _CHILD], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == "0o77 (0, 0) 0"
+
+
+def test_clock_and_entropy_are_the_machine_s() -> None:
+    """Milliseconds in UTC; bytes of the asked length; evenly drawn integers below the limit."""
+    assert abs(SystemClock().now() - time.time() * 1000) < 1000
+    entropy = SystemEntropy()
+    assert len({entropy.bytes(16) for _ in range(100)}) == 100
+    assert {entropy.below(3) for _ in range(200)} == {0, 1, 2}
+
+
+async def test_periodic_work_goes_on_after_a_bad_round() -> None:
+    """A defect and a full disk each cost one round, not the work."""
+    rounds = asyncio.Queue[int]()
+    count = 0
+
+    async def work() -> None:
+        nonlocal count
+        count += 1
+        rounds.put_nowait(count)
+        if count == 1:
+            raise StoreUnavailableError("full")
+        if count == 2:
+            raise ValueError("defect")
+
+    periodic = Periodic("test", 0.001, work)
+    periodic.start()
+    async with asyncio.timeout(5):
+        while await rounds.get() < 4:
+            pass
+    await periodic.stop()
+    ended = count
+    await asyncio.sleep(0.01)
+    assert count == ended
+
+
+async def test_lasting_work_is_told_to_end_and_waited_for() -> None:
+    """Stop lets it finish in its own way."""
+    told, finished = asyncio.Event(), False
+
+    async def run() -> None:
+        nonlocal finished
+        await told.wait()
+        await asyncio.sleep(0)
+        finished = True
+
+    lasting = Lasting(run, told.set)
+    lasting.start()
+    await lasting.stop()
+    assert finished
+
+
+async def _grow(store: SqliteStore, leaves: int) -> None:
+    for number in range(leaves):
+        await store.write(plan(guards=0, leaf=leaf(number, "test", "default", str(number))))
+
+
+async def test_checkpoints_follow_leaves_and_time(tmp_path: Path) -> None:
+    """One is written after so many leaves at once, or at the end of a period with any news, and none without news."""
+    store = await open_store(tmp_path / "db")
+    key = Ed25519PrivateKey.generate()
+    path = tmp_path / "checkpoints.txt"
+    checkpoints = Checkpoints(store, "log.example", key, path, leaves=5, looks=3)
+
+    def sizes() -> list[int]:
+        return (
+            [c.size for c in read_checkpoints(path, "log.example", key.public_key())] if path.exists() else []
+        )
+
+    await checkpoints.look()
+    assert sizes() == []
+    await _grow(store, 2)
+    await checkpoints.look()
+    assert sizes() == [2]
+    await _grow(store, 4)
+    await checkpoints.look()
+    await checkpoints.look()
+    assert sizes() == [2]
+    await checkpoints.look()
+    assert sizes() == [2, 6]
+    await _grow(store, 5)
+    await checkpoints.look()
+    assert sizes() == [2, 6, 11]
+    for _ in range(10):
+        await checkpoints.look()
+    assert sizes() == [2, 6, 11]
+    await store.close()

@@ -1,0 +1,90 @@
+"""The installed program ``placet-server``, run as the operator runs it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+PROGRAM = Path(sys.executable).parent / "placet-server"
+DEADLINE = 60.0
+
+
+class Done(NamedTuple):
+    """What a finished program left behind."""
+
+    status: int
+    out: str
+    err: str
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a child, without settings of whoever runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PLACET_")}
+    return {**kept, **more}
+
+
+def run(*words: str | Path, stdin: str = "", **variables: str) -> Done:
+    """Run ``placet-server`` to its end."""
+    done = subprocess.run(
+        [PROGRAM, *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        env=environment(**variables),
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def answer(*words: str | Path, stdin: str = "") -> Any:
+    """The JSON answer of a command that succeeds."""
+    done = run(*words, "--json", stdin=stdin)
+    assert done.status == 0, done.err
+    return msgspec.json.decode(done.out)
+
+
+class Serving(NamedTuple):
+    """A running ``placet-server serve``."""
+
+    process: subprocess.Popen[str]
+    url: str
+    log: Path
+
+    def stop(self) -> int:
+        """Send SIGTERM and give the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(DEADLINE)
+
+
+@contextlib.contextmanager
+def serving(data: Path, *words: str, **variables: str) -> Iterator[Serving]:
+    """Run ``placet-server serve`` on a free port until the block ends; its log lines go to a file beside the data."""
+    log = data.with_name(data.name + ".log")
+    with log.open("a") as err:
+        process = subprocess.Popen(
+            [PROGRAM, "serve", "--data", data, "--port", "0", *words],
+            stdout=subprocess.PIPE,
+            stderr=err,
+            text=True,
+            env=environment(**variables),
+        )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline().strip()
+        assert line, log.read_text()
+        yield Serving(process, line, log)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
