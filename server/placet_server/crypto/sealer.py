@@ -23,6 +23,7 @@ _ID_BYTES: Final = 4
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
 _HEAD_BYTES: Final = 1 + _ID_BYTES
+_HEAD_LENGTH: Final = _HEAD_BYTES.to_bytes(4, "big")
 _INDEX_BYTES: Final = 16
 
 
@@ -98,4 +99,10 @@ class KeySealer:
 
 
 def _place(head: bytes, table: str, row: str) -> bytes:
-    return joined((b"placet", table.encode(), row.encode(), head))
+    name = row.encode()
+    return _prefix(table) + len(name).to_bytes(4, "big") + name + _HEAD_LENGTH + head
+
+
+@lru_cache(maxsize=64)
+def _prefix(table: str) -> bytes:
+    return joined((b"placet", table.encode()))

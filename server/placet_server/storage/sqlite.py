@@ -36,6 +36,9 @@ class SqliteStore:
         self._loop = asyncio.get_running_loop()
         self._waiting: _Waiting = []
         self._busy = False
+        self.plans = 0
+        """Plans taken since the start; divided by ``commits`` it says how well callers share the disk."""
+        self.commits = 0
         self._drained = asyncio.Event()
         self._drained.set()
         self._closed = False
@@ -98,6 +101,8 @@ class SqliteStore:
     def _start(self) -> None:
         """Send everything that waits as one batch."""
         batch, self._waiting = self._waiting, []
+        self.plans += len(batch)
+        self.commits += 1
         self._busy = True
         self._drained.clear()
         self._thread.submit(self._run, batch)
