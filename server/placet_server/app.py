@@ -41,8 +41,8 @@ from placet_server.web.peer import Peers
 
 __all__ = ["SCHEDULE", "App", "build", "make", "run_alone"]
 
-_SWEEP_SECONDS = 1.0
-_LOOK_SECONDS = 1.0
+_SECOND = 1.0
+_HOUR = 3600.0
 
 
 class Part(Protocol):
@@ -169,8 +169,11 @@ def _parts(
     application = _web(gate, hub, found, core, clock, entropy)
     parts: list[Part] = [
         apilog,
-        Periodic("sweep", _SWEEP_SECONDS, lambda: domain.approvals.sweep(clock.now())),
-        Periodic("checkpoints", _LOOK_SECONDS, checkpoints.look),
+        Periodic("expiry", clock, _SECOND, domain.approvals.sweep, domain.enrollments.sweep),
+        Periodic("checkpoints", clock, _SECOND, checkpoints.look),
+        Periodic(
+            "erasure", clock, _HOUR, domain.idempotency.sweep, domain.notices.sweep, domain.soft_tokens.sweep
+        ),
         Lasting(dispatcher.run, dispatcher.stop),
         AdminSocket(settings.admin_socket, partial(admin.run, core.desk), _failed),
         Connections(application, listener.socket(), listener.certificate),

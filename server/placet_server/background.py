@@ -11,7 +11,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from placet_server.crypto.checkpoint import write_checkpoint
-from placet_server.ports import Sql, Store, StoreUnavailableError
+from placet_server.ports import Clock, Sql, Store, StoreUnavailableError
 from placet_server.web.logging import event
 
 CHECKPOINT_LEAVES: Final = 1_000
@@ -20,10 +20,16 @@ _LAST: Final = Sql("audit_last", "SELECT max(seq) FROM audit")
 
 
 class Periodic:
-    """Runs ``work`` every so many seconds, first at once; a failing round is logged and the next one is made."""
+    """Does each ``work`` every so many seconds, first at once, with the time as its argument (ms UTC).
 
-    def __init__(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    What fails is logged, and done again in the next round.
+    """
+
+    def __init__(
+        self, name: str, clock: Clock, seconds: float, *work: Callable[[int], Awaitable[object]]
+    ) -> None:
         self._name = name
+        self._clock = clock
         self._seconds = seconds
         self._work = work
         self._task: asyncio.Task[None] | None = None
@@ -40,13 +46,17 @@ class Periodic:
 
     async def _run(self) -> None:
         while True:
-            try:
-                await self._work()
-            except StoreUnavailableError:
-                event("background_store_unavailable", level=logging.ERROR, task=self._name)
-            except Exception as error:  # noqa: BLE001 - one bad round must not end the work
-                event("background_failed", level=logging.ERROR, error=error, task=self._name)
+            for work in self._work:
+                await self._do(work)
             await asyncio.sleep(self._seconds)
+
+    async def _do(self, work: Callable[[int], Awaitable[object]]) -> None:
+        try:
+            await work(self._clock.now())
+        except StoreUnavailableError:
+            event("background_store_unavailable", level=logging.ERROR, task=self._name)
+        except Exception as error:  # noqa: BLE001 - one bad round must not end the work
+            event("background_failed", level=logging.ERROR, error=error, task=self._name)
 
 
 class Lasting:
@@ -90,7 +100,7 @@ class Checkpoints:
         self._written = -1
         self._looked = looks  # the first look writes what an earlier process left unsaid
 
-    async def look(self) -> None:
+    async def look(self, _now: int) -> None:
         """See whether one is due; to be called once a second."""
         self._looked += 1
         row = await self._store.row(_LAST)

@@ -16,6 +16,7 @@ from placet_server.domain.audit import leaf
 from placet_server.ports import StoreUnavailableError, plan
 from placet_server.storage import SqliteStore, open_store
 from placet_server.system import SystemClock, SystemEntropy
+from placet_server.testing import START, ManualClock
 
 _CHILD = """
 import ctypes, os, resource
@@ -44,8 +45,9 @@ async def test_periodic_work_goes_on_after_a_bad_round() -> None:
     rounds = asyncio.Queue[int]()
     count = 0
 
-    async def work() -> None:
+    async def work(now: int) -> None:
         nonlocal count
+        assert now == START
         count += 1
         rounds.put_nowait(count)
         if count == 1:
@@ -53,7 +55,7 @@ async def test_periodic_work_goes_on_after_a_bad_round() -> None:
         if count == 2:
             raise ValueError("defect")
 
-    periodic = Periodic("test", 0.001, work)
+    periodic = Periodic("test", ManualClock(), 0.001, work)
     periodic.start()
     async with asyncio.timeout(5):
         while await rounds.get() < 4:
@@ -97,21 +99,21 @@ async def test_checkpoints_follow_leaves_and_time(tmp_path: Path) -> None:
             [c.size for c in read_checkpoints(path, "log.example", key.public_key())] if path.exists() else []
         )
 
-    await checkpoints.look()
+    await checkpoints.look(0)
     assert sizes() == []
     await _grow(store, 2)
-    await checkpoints.look()
+    await checkpoints.look(0)
     assert sizes() == [2]
     await _grow(store, 4)
-    await checkpoints.look()
-    await checkpoints.look()
+    await checkpoints.look(0)
+    await checkpoints.look(0)
     assert sizes() == [2]
-    await checkpoints.look()
+    await checkpoints.look(0)
     assert sizes() == [2, 6]
     await _grow(store, 5)
-    await checkpoints.look()
+    await checkpoints.look(0)
     assert sizes() == [2, 6, 11]
     for _ in range(10):
-        await checkpoints.look()
+        await checkpoints.look(0)
     assert sizes() == [2, 6, 11]
     await store.close()
