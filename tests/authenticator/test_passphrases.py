@@ -15,10 +15,10 @@ from placet_authenticator.errors import PassphraseError
 from placet_authenticator.settings import Settings
 
 
-class PlaintextKeyring(KeyringBackend):
+class PlaintextKeyring(KeyringBackend):  # type: ignore[misc]  # keyring ships no types
     """A store as keyrings.alt ships it: readable by who reads the home folder."""
 
-    priority = 1.0  # type: ignore[assignment]  # keyring's own way to declare it
+    priority = 1.0
 
     def get_password(self, service: str, username: str) -> str | None:  # noqa: ARG002  keyring's signature
         return "leaked"
@@ -30,7 +30,7 @@ class PlaintextKeyring(KeyringBackend):
 class SealedKeyring(PlaintextKeyring):
     """Stands for the operating system's store, by its module's name."""
 
-    priority = 0.0  # type: ignore[assignment]  # chainers must not find it by itself
+    priority = 0.0  # chainers must not find it by itself
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], str] = {}

@@ -99,10 +99,11 @@ def test_a_qr_code_is_read_from_a_picture(tmp_path: Path) -> None:
     """Also turned, inverted and as a small JPEG, as a phone's camera gives it."""
     import qrcode
     from PIL import Image, ImageOps
+    from qrcode.image.pil import PilImage
 
     uri = "otpauth://totp/Acme:ann?secret=JBSWY3DPEHPK3PXP&issuer=Acme"
     plain = tmp_path / "plain.png"
-    qrcode.make(uri).save(str(plain))
+    qrcode.make(uri, image_factory=PilImage).save(str(plain))
     picture = Image.open(plain).convert("L")
     ImageOps.invert(picture).save(tmp_path / "inverted.png")
     picture.rotate(37, expand=True, fillcolor=255).save(tmp_path / "turned.png")
@@ -114,12 +115,16 @@ def test_pictures_that_cannot_be_used_say_why(tmp_path: Path) -> None:
     """Not a picture, no code, two codes, absurd sizes, and files that are not there."""
     import qrcode
     from PIL import Image
+    from qrcode.image.pil import PilImage
 
     blank = Image.new("RGB", (300, 300), "white")
     blank.save(tmp_path / "blank.png")
     two = Image.new("RGB", (800, 400), "white")
     for number in (0, 1):
-        two.paste(qrcode.make(f"code {number}").convert("RGB"), (number * 400, 0))
+        two.paste(
+            qrcode.make(f"code {number}", image_factory=PilImage).get_image().convert("RGB"),
+            (number * 400, 0),
+        )
     two.save(tmp_path / "two.png")
     (tmp_path / "text.png").write_text("hello")
     Image.new("1", (7000, 7000)).save(tmp_path / "huge.png")
