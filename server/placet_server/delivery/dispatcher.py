@@ -32,6 +32,10 @@ class Pushes(Protocol):
         """Reach the devices that one row names; when to try again in ms UTC, or None when it is done."""
         ...
 
+    async def close(self) -> None:
+        """Finish what goes out without a row."""
+        ...
+
 
 class Dispatcher:
     """Delivers the rows of the outbox.
@@ -91,6 +95,7 @@ class Dispatcher:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._pushes.close()
             try:
                 await self._settle()
             except StoreUnavailableError:

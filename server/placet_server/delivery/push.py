@@ -174,7 +174,7 @@ class DevicePushes:
         return again if again is not None and again < expires_at else None
 
     async def close(self) -> None:
-        """Let the last pushes go out."""
+        """Let the last pushes go out, each in the time of one exchange."""
         self._end_listening()
         await asyncio.gather(*self._ending, return_exceptions=True)
 
@@ -217,6 +217,12 @@ def padded(plaintext: bytes) -> bytes:
 def topic(about: str) -> str:
     """The Topic of all pushes about one thing: base64url of the first 24 bytes of its SHA-256, 32 characters."""
     return b64u(hashlib.sha256(about.encode()).digest()[:24])
+
+
+def subject(public_url: str) -> str:
+    """How push services reach the operator of a server: an address at its host, as they want it (RFC 8292 §2.1)."""
+    host = urlsplit(public_url).hostname or ""
+    return f"mailto:placet@{host if '.' in host else 'localhost'}"
 
 
 def origin(endpoint: str) -> str:
