@@ -168,7 +168,8 @@ class Enrollments:
                 sealed_uri = joining.sealed_to(device, issued[1], self._entropy)
         if await self._devices.count_active(user.id):
             text = f"The device “{device.name}” asks to be added to your account."
-            steps.append(self._notices.step(user.id, "device.requested", text, now))
+            notice = self._notices.step(user.id, "device.requested", text, now)
+            steps += [notice, self._notices.spare(device.id, notice, now)]
         failed = await self._store.write(
             plan(
                 step(invitations.REDEEM, device.id, sealed_terms, enrollment_id, now),
