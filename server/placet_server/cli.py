@@ -111,6 +111,8 @@ def enroll(
     if check is not None:
         operator.show(operator.ask("enrollment confirm", tfa_id=tfa_id, check=check))
         return
+    if wait and not operator.settings.admin_socket.exists():
+        raise Trouble("No server runs on this data folder, so no device can answer: start it by `serve`.")
     opened = operator.ask("enrollment open", tfa_id=tfa_id, application=name, reason=reason)
     if png is not None or svg is not None:
         from placet_server.web import qr  # the web framework: only for a picture
@@ -123,7 +125,10 @@ def enroll(
     if not operator.as_json:
         click.echo(printing.blocks(opened["uri"]))
     if wait:
-        operator.show(_waited(operator, opened))
+        ended = _waited(operator, opened)
+        operator.show(ended)
+        if ended["status"] != "confirmed":
+            raise Trouble(f"The invitation is {ended['status']}: invite again by `enroll {tfa_id}`.")
 
 
 for _group in (commands.application, commands.credential, commands.user, commands.device, commands.webhook):
@@ -138,8 +143,6 @@ def main() -> NoReturn:
 
 
 def _waited(operator: Operator, opened: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
-    if not operator.settings.admin_socket.exists():
-        raise Trouble("No server runs on this data folder, so no device can answer: start it by `serve`.")
     asked = False
     while True:
         now = operator.ask("enrollment status", tfa_id=opened["tfa_id"], id=opened["id"])
