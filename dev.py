@@ -29,7 +29,12 @@ LINES_MAX = 400
 
 def run(*command: str | Path) -> None:
     """Run a program in the project's folder; leave with its exit status when it fails."""
-    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "VIRTUAL_ENV": str(VENV)}
+    env = {
+        **os.environ,
+        "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
+        "VIRTUAL_ENV": str(VENV),
+        "PYTHONPATH": "tests",
+    }
     status = subprocess.run([str(word) for word in command], cwd=ROOT, env=env, check=False).returncode
     if status:
         sys.exit(status)
@@ -114,7 +119,7 @@ def main(job: str, words: list[str]) -> None:
         case "check":
             check()
         case "bench":
-            run("python", "tests/bench/run.py", *words)
+            run("python", "-m", "bench.run", *words)
         case "shell":
             run(os.environ.get("SHELL", "/bin/sh"))
         case _:

@@ -15,12 +15,13 @@ from typing import cast
 
 @dataclass
 class Outcome:
-    """What one round measured: seconds, latencies in seconds, answers by status, and the first unexpected answer."""
+    """What one round measured: seconds, latencies in seconds, answers by status, the last and the first unexpected answer."""
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
     statuses: dict[int, int] = field(default_factory=dict)
     unexpected: bytes = b""
+    kept: bytes = b""
 
     @property
     def rps(self) -> float:
@@ -84,6 +85,7 @@ class _Connection(asyncio.Protocol):
             status = 0
         if status != self._expected and not outcome.unexpected:
             outcome.unexpected = buffer
+        outcome.kept = buffer
         outcome.statuses[status] = outcome.statuses.get(status, 0) + 1
         self._next()
 

@@ -112,7 +112,8 @@ class Applications:
         self._entropy = entropy
         self._known: dict[bytes, _Known] = {}
         self._by_id: dict[str, Application] = {}
-        self._generation = 0
+        self.generation = 0
+        """Grows with every change, so that whoever remembers an application knows when to read it anew."""
 
     async def authenticate(self, api_key: str, now: int) -> Caller | None:
         """Who presents this key, or None; an unknown id and a wrong secret cost the same work."""
@@ -123,7 +124,7 @@ class Applications:
         key = read_api_key(api_key)
         if key is None:
             return None
-        generation = self._generation
+        generation = self.generation
         row = await self._store.row(_KEY, (key.id,))
         secret_hash, scopes, expires_at, application_id = row or (_NO_HASH, "", None, "")
         same = hmac.compare_digest(secret_hash, key.digest)
@@ -134,7 +135,7 @@ class Applications:
         if application is None:
             return None
         caller = Caller(application, key.id, frozenset(scopes.split()))
-        if generation == self._generation:
+        if generation == self.generation:
             self._known[digest] = _Known(caller, now, expires_at)
         return caller
 
@@ -272,17 +273,17 @@ class Applications:
 
     def forget(self) -> None:
         """Read everything anew: something about applications, keys or webhooks changed."""
-        self._generation += 1  # what is being read at this moment is not remembered
+        self.generation += 1  # what is being read at this moment is not remembered
         self._known.clear()
         self._by_id.clear()
 
     async def _load(self, application_id: str) -> Application | None:
-        generation = self._generation
+        generation = self.generation
         row = await self._store.row(_BY_ID, (application_id,))
         if row is None:
             return None
         application = await self._built(row)
-        if generation == self._generation:
+        if generation == self.generation:
             self._by_id[application_id] = application
         return application
 

@@ -68,6 +68,7 @@ class _Body(Struct, frozen=True, array_like=True):
 class _Known(NamedTuple):
     caller: Caller
     read_at: int
+    applications: int
 
 
 class Credentials:
@@ -140,7 +141,8 @@ class Credentials:
         """Who presents this secret on a face, or None."""
         key = hashlib.sha256(f"{face} {secret}".encode("utf-8", "replace")).digest()
         known = self._known.get(key)
-        if known is not None and 0 <= now - known.read_at < _FRESH_MS:
+        applications = self._applications.generation
+        if known is not None and 0 <= now - known.read_at < _FRESH_MS and known.applications == applications:
             return known.caller
         generation = self._generation
         row = await self._store.row(_FIND, (face, self._lookup(face, secret)))
@@ -154,7 +156,7 @@ class Credentials:
         )
         caller = Caller(application, credential_id, _SCOPES, face, body.settings)
         if generation == self._generation:
-            self._known[key] = _Known(caller, now)
+            self._known[key] = _Known(caller, now, applications)
         return caller
 
     async def secret(self, credential_id: str) -> str | None:

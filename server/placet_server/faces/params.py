@@ -12,7 +12,7 @@ from placet_server.domain.refusals import RefusedError
 from placet_server.faces.rack import PAIRS_MAX, NestingError, nested
 from placet_server.web.wire import body
 
-_KEPT: Final = "placet.params"
+_KEPT: Final = web.RequestKey("params", dict[str, Any])
 
 
 async def read(request: web.Request) -> dict[str, Any]:
@@ -22,8 +22,7 @@ async def read(request: web.Request) -> dict[str, Any]:
     the body is neither form nor JSON.
     """
     if _KEPT in request:
-        kept: dict[str, Any] = request[_KEPT]
-        return kept
+        return request[_KEPT]
     try:
         params = nested(_pairs(request.rel_url.raw_query_string))
         if request.body_exists and (data := await body(request)):

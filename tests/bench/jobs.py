@@ -1,0 +1,128 @@
+"""What is measured: how each job's requests are made, and the floor that its ratio to bare aiohttp must reach."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.load import load, request
+from placet_protocol.totp import hotp, step
+from placet_server import app
+from placet_server.domain.organizations import DEFAULT_ORG
+from placet_server.domain.users import UserDraft
+from placet_server.settings import Settings
+from placet_server.system import SystemClock, SystemEntropy
+
+PERIOD = 30
+QUESTION = {
+    "message": "Pay 1,250.00 EUR to Northwind Traders?",
+    "details": {
+        "visible": {"Amount": "1,250.00 EUR", "To": "Northwind Traders"},
+        "hidden": {"order": "A-1042"},
+    },
+    "context": {"ip": "203.0.113.7", "place": "Utrecht", "agent": "Firefox on Linux"},
+    "seconds_to_expire": 300,
+}
+
+
+class Person(NamedTuple):
+    """A user of the bench and the seed of their soft token."""
+
+    tfa_id: int
+    secret: bytes
+
+
+class Job(NamedTuple):
+    """One kind of request; ``requests(count)`` are fresh ones, each good once."""
+
+    name: str
+    floor: float
+    requests: Callable[[int], list[bytes]]
+    expected: int
+    needle: bytes
+
+
+class Subject:
+    """An application with its key and people, made before the server under measure starts."""
+
+    def __init__(self, key: str, people: Sequence[Person]) -> None:
+        self._auth = f"Bearer {key}"
+        self._people = people
+        self._asked = 0
+        self._last_step = dict.fromkeys(range(len(people)), 0)
+        self._approval = ""
+
+    async def ask_once(self, port: int) -> None:
+        """Make the request that the polls ask for."""
+        asked = await load(port, self.creations(1), connections=1, expected=201)
+        self._approval = json.loads(asked.kept.split(b"\r\n\r\n", 1)[1])["id"]
+
+    def jobs(self) -> list[Job]:
+        """Every job, in the order of the report."""
+        return [
+            Job("approval_create", 0.25, self.creations, 201, b'"pending"'),
+            Job("totp_verify", 0.40, self.verifications, 200, b'"verified":true'),
+            Job("status_poll", 0.55, self.polls, 200, b'"pending"'),
+        ]
+
+    def creations(self, count: int) -> list[bytes]:
+        """A question to the next person each; nobody is asked more often than the fatigue rules allow."""
+        made = []
+        for _ in range(count):
+            person = self._people[self._asked % len(self._people)]
+            self._asked += 1
+            body = json.dumps({"tfa_id": person.tfa_id, **QUESTION}).encode()
+            made.append(request("POST", "/v1/approval_requests", body, Authorization=self._auth))
+        return made
+
+    def verifications(self, count: int) -> list[bytes]:
+        """A code each that was never used and is in time: one of the steps before, now and after."""
+        now = step(SystemClock().now(), PERIOD)
+        made: list[bytes] = []
+        for place, last in self._last_step.items():
+            if len(made) == count:
+                break
+            wanted = max(last + 1, now - 1)
+            if wanted > now + 1:
+                continue
+            self._last_step[place] = wanted
+            person = self._people[place]
+            body = json.dumps({"code": hotp(person.secret, wanted, 6, "SHA1")}).encode()
+            path = f"/v1/users/{person.tfa_id}/soft_tokens/verify"
+            made.append(request("POST", path, body, Authorization=self._auth))
+        if len(made) < count:
+            raise SystemExit(f"only {len(made)} unused codes are left; make more people")
+        return made
+
+    def polls(self, count: int) -> list[bytes]:
+        """The same pending request, asked for again and again."""
+        return [request("GET", f"/v1/approval_requests/{self._approval}", Authorization=self._auth)] * count
+
+
+async def prepare(folder: Path, people: int) -> Subject:
+    """Make the application and its people in a data folder, by the server's own operations."""
+    clock = SystemClock()
+    server = await app.build(Settings(data=folder, port=0), clock, SystemEntropy())
+    key = await server.domain.applications.add("bench", ("approvals", "users", "codes"), clock.now())
+    # The fatigue rules stay on; the bench asks each of its people more than once.
+    limits = {"approval.max_pending": "100", "approval.max_unapproved": "100"}
+    await server.domain.applications.set_policies("bench", limits, clock.now())
+
+    async def person(number: int) -> Person:
+        user, _ = await server.domain.users.create(
+            DEFAULT_ORG, UserDraft(email=f"p{number}@example.com"), clock.now()
+        )
+        secret = number.to_bytes(20, "big")
+        await server.domain.soft_tokens.create(
+            user, "bench", "bench", clock.now(), secret=secret, confirmed=True
+        )
+        return Person(user.tfa_id, secret)
+
+    made: list[Person] = []
+    for start in range(0, people, 500):
+        made += await asyncio.gather(*(person(number) for number in range(start, min(people, start + 500))))
+    await server.stop()
+    return Subject(key.api_key, made)
