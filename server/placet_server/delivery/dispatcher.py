@@ -23,10 +23,15 @@ QUEUE: Final = 1_000
 _PAGE: Final = 100
 _CROWDED_MS: Final = 60_000
 _TROUBLE: Final = 1.0
+_NEXT_PAGE: Final = 0.02
 
 
 class Pushes(Protocol):
     """Who takes the rows that wake devices."""
+
+    async def needed(self, item: Item) -> bool:
+        """Whether anybody has to be reached from here for a row."""
+        ...
 
     async def push(self, item: Item, now: int) -> int | None:
         """Reach the devices that one row names; when to try again in ms UTC, or None when it is done."""
@@ -148,18 +153,21 @@ class Dispatcher:
         self._scan_at = min(self._scan_at, asyncio.get_running_loop().time() + seconds)
 
     async def _take_due(self) -> None:
-        while True:
-            limit = len(self._busy) + _PAGE
-            due = await self._outbox.due(self._clock.now(), limit)
-            for item in due:
-                if item.id not in self._busy:
-                    await self._take(item)
-            if len(due) < limit:
-                return
+        limit = len(self._busy) + _PAGE
+        due = await self._outbox.due(self._clock.now(), limit)
+        for item in due:
+            if item.id not in self._busy:
+                await self._take(item)
+        if len(due) == limit:
+            self._scan_in(_NEXT_PAGE)  # by then many of these are through, and need not be read over again
 
     async def _take(self, item: Item) -> None:
         if item.body is None:
-            self._start(item, partial(self._push, item))
+            if await self._pushes.needed(item):
+                self._start(item, partial(self._push, item))
+            else:
+                self._busy.add(item.id)
+                self._done(item)
             return
         line = (item.subject, item.target)
         if line in self._lines:

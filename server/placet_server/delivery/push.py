@@ -138,24 +138,19 @@ class DevicePushes:
         self._ending: set[asyncio.Task[None]] = set()
         self._end_listening: Final = bus.listen("approval", self._heard)
 
+    async def needed(self, item: outbox.Item) -> bool:
+        """Whether the user has a device behind a foreign endpoint that is not connected."""
+        return bool(await self._foreign(item.target))
+
     async def push(self, item: outbox.Item, now: int) -> int | None:
         """Push one request to the devices that have to be reached; when to try again in ms UTC, None when done."""
-        devices = [
-            device
-            for device in await self._devices.of_user(item.target)
-            if device.status == "active"
-            and device.endpoint != "embedded"
-            and not self._hub.connected(device.id)
-        ]
-        if not devices:
-            return None
         expires_at = await self._items.open_until(item.subject, now)
         if expires_at is None:
             return None
         message = {"type": "request", "document": await self._approvals.document(item.subject)}
         told = self._told.setdefault(item.subject, {})
         again: int | None = None
-        for device in devices:
+        for device in await self._foreign(item.target):
             if device.id in told:
                 continue
             pushed = await self._sender.send(device, message, item.subject, (expires_at - now) // 1000, now)
@@ -177,6 +172,15 @@ class DevicePushes:
         """Let the last pushes go out, each in the time of one exchange."""
         self._end_listening()
         await asyncio.gather(*self._ending, return_exceptions=True)
+
+    async def _foreign(self, user_id: str) -> list[Device]:
+        return [
+            device
+            for device in await self._devices.of_user(user_id)
+            if device.status == "active"
+            and device.endpoint != "embedded"
+            and not self._hub.connected(device.id)
+        ]
 
     def _heard(self, approval_id: str) -> None:
         if approval_id in self._told:
