@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -16,7 +17,8 @@ from placet_protocol.text import visible
 if TYPE_CHECKING:
     from placet_authenticator.inbox import Ended, Entry
 
-LABEL_CELLS = 12
+LABEL_CELLS: Final = 12
+_JOINER: Final = "\u200d"
 
 
 def as_json(value: Any) -> None:  # noqa: ANN401  any JSON value
@@ -80,10 +82,18 @@ def wrapped(text: str, room: int) -> list[str]:
             used += _cells(text[end])
             end += 1
         space = text.rfind(" ", 1, end + 1)
-        end = space if space > 0 else max(end, 1)
+        end = space if space > 0 else _between_clusters(text, max(end, 1))
         pieces.append(text[:end].rstrip())
         text = text[end:].lstrip()
     return [*pieces, text] if text else pieces
+
+
+def _between_clusters(text: str, end: int) -> int:
+    """The last place up to ``end`` that parts neither a letter from its marks nor a joined emoji."""
+    for place in itertools.chain(range(end, 0, -1), range(end + 1, len(text))):
+        if _cells(text[place]) and text[place - 1] != _JOINER:
+            return place
+    return len(text)
 
 
 def timestamp(at: int) -> str:
