@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from msgspec import structs
 
@@ -47,6 +48,8 @@ from placet_server.ports import Bus, Entropy, Sealer, Signer, Step, Store, plan,
 
 Ask = Callable[[Caller, User, ApprovalDraft, int], Awaitable[Created]]
 """Asks a person on their active devices, as ``Approvals.create`` does."""
+
+_LAPS: Final = 16
 
 
 class Enrollments:
@@ -197,7 +200,7 @@ class Enrollments:
         Raises ``not_found``, ``enrollment_ended``, ``device_pending`` while no device has redeemed it or an active
         device has not said yes, and ``wrong_check``; the third wrong one voids the enrolment.
         """
-        while True:
+        for _ in range(_LAPS):
             invitation = await self._settled(org, enrollment_id, now)
             status = invitation.as_of(now).status
             if status == "open":
@@ -215,6 +218,7 @@ class Enrollments:
                 left = invitations.CHECKS_MAX - 1 - invitation.check_tries
                 detail = f"{left} tries are left." if left else "The enrolment is void: start again."
                 raise RefusedError("wrong_check", f"These are not the digits that the device shows. {detail}")
+        raise RefusedError("unavailable", "Too much happens to this enrolment at once; try again.")
 
     async def sweep(self, now: int, limit: int = 100) -> int:
         """Write down that enrolments have expired and end their devices; how many there were."""

@@ -5,8 +5,8 @@ writes ONE plan whose guard says that no failure was counted since that reading.
 before "mismatch" is answered; a right one moves ``last_step``. Whoever loses that race starts again from the reading
 and meets the delay. So tries take effect in the order of the commits, as if they had come one after another: of a
 thousand guesses sent at once only as many are answered as a patient guesser would get, the others hear "throttled"
-whether they were right or wrong, and a crash between comparison and commit answers nothing. The loop ends because
-each lap means that another try was counted, and counted failures soon close the door for all.
+whether they were right or wrong, and a crash between comparison and commit answers nothing. Few laps are enough: each
+means that another try was counted, and counted failures soon close the door for all.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ SECRET_MIN: Final = 16
 PENDING_MS: Final = 3_600_000
 _CODE_MAX: Final = 32
 _STEPS: Final = (0, -1, 1)
+_LAPS: Final = 64
 
 _READ: Final = Sql(
     "soft_tokens_to_verify",
@@ -246,7 +247,7 @@ class SoftTokens:
     ) -> Verification:
         subject = _subject(user.id)
         typed = code[:_CODE_MAX].encode("utf-8", "replace")
-        while True:
+        for _ in range(_LAPS):
             rows = await self._store.rows(read, (subject, user.id, now, *which))
             if not rows:
                 return "no_token"
@@ -264,6 +265,7 @@ class SoftTokens:
                 if await self._store.write(failure) == 0:
                     self._told(failure, user)
                     return "mismatch"
+        return "throttled"
 
     def _compared(self, rows: list[Row], typed: bytes, now: int) -> tuple[_Match | None, bool]:
         """The first token and time step whose code this is and that was not used; whether it was one that was."""
