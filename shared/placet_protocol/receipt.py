@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from placet_protocol import approval, jose
 from placet_protocol.documents import (
-    DECISION,
     DEVICE,
     RECEIPT,
     RECEIPT_LIMIT,
@@ -58,7 +57,6 @@ def verify(receipt: str, jwks: list[dict[str, Any]]) -> Verified:
         rid=(proof.rid, request.rid),
         sub=(device.sub, request.sub),
         iss=(decision.iss, device.cnf.jkt),
-        kid=(jose.kid_of(proof.decision, DECISION), device.cnf.jkt),
     )
     belongs(decision, proof.request, request)
     _follows(proof, request, decision)

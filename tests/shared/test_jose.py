@@ -118,6 +118,12 @@ def test_a_public_key_comes_back_from_bytes_and_jwk() -> None:
     assert jose.public_key_from_jwk({**jose.public_jwk(key), "kid": "x", "use": "sig"}) == key
 
 
+def test_a_private_key_is_no_public_one() -> None:
+    """A key set that holds a private key is refused: somebody published a secret."""
+    with pytest.raises(MalformedError):
+        jose.public_key_from_jwk({**jose.public_jwk(DEVICE_KEY.public_key()), "d": jose.b64u(fixed("d"))})
+
+
 @pytest.mark.parametrize("length", [0, 1, 33, 64, 66])
 def test_a_public_key_has_65_bytes(length: int) -> None:
     """Infinity, compressed and cut points are refused."""

@@ -173,6 +173,15 @@ def test_dec_11_documents_that_do_not_belong_together_prove_nothing(changes: dic
         verify(receipt(**changes), JWKS)
 
 
+def test_dec_11_a_decision_names_the_certified_key() -> None:
+    """A device that signs under another key's name is not the one of the certificate."""
+    other = jose.thumbprint(OTHER_KEY.public_key())
+    said = documents.payload(parties.decision(iss=other))
+    disguised = jose.sign(parties.DEVICE_KEY, documents.DECISION, said, kid=other)
+    with pytest.raises(MismatchError, match="iss"):
+        verify(receipt(decision=disguised), JWKS)
+
+
 @pytest.mark.parametrize("rsn", ["declined", "mistake", "not_me"])
 def test_dec_11_a_denial_is_proved_with_its_reason(rsn: str) -> None:
     """Each reason of a denial is the device's own signed word."""
