@@ -174,7 +174,7 @@ def _parts(
         Periodic(
             "erasure", clock, _HOUR, domain.idempotency.sweep, domain.notices.sweep, domain.soft_tokens.sweep
         ),
-        Lasting(dispatcher.run, dispatcher.stop),
+        Lasting("delivery", dispatcher.run, dispatcher.stop),
         AdminSocket(settings.admin_socket, partial(admin.run, core.desk), _failed),
         Connections(application, listener.socket(), listener.certificate),
     ]

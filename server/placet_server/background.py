@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -14,6 +15,7 @@ from placet_server.crypto.checkpoint import write_checkpoint
 from placet_server.ports import Clock, Sql, Store, StoreUnavailableError
 from placet_server.web.logging import event
 
+RESTART_SECONDS: Final = 1.0
 CHECKPOINT_LEAVES: Final = 1_000
 CHECKPOINT_LOOKS: Final = 60
 _LAST: Final = Sql("audit_last", "SELECT max(seq) FROM audit")
@@ -60,22 +62,43 @@ class Periodic:
 
 
 class Lasting:
-    """Something that runs until it is told to stop."""
+    """Something that runs until it is told to stop; should it fail before, that is logged and it is begun again."""
 
-    def __init__(self, run: Callable[[], Coroutine[Any, Any, None]], stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[], Awaitable[None]],
+        stop: Callable[[], None],
+        *,
+        pause: float = RESTART_SECONDS,
+    ) -> None:
+        self._name = name
         self._run = run
         self._stop = stop
+        self._pause = pause
+        self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin; needs a running loop."""
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(self._keep_running(), name=self._name)
 
     async def stop(self) -> None:
         """Tell it, and wait until it has ended."""
+        self._stopping.set()
         if self._task is not None:
             self._stop()
             await self._task
+
+    async def _keep_running(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                await self._run()
+            except Exception as error:  # noqa: BLE001 - a defect in one delivery must not end all of them
+                event("background_failed", level=logging.ERROR, error=error, task=self._name)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause):
+                        await self._stopping.wait()
 
 
 class Checkpoints:

@@ -33,7 +33,7 @@ def program() -> None:
     """
 
 
-@program.command()
+@program.command(short_help="Make a data folder with its keys and its store.")
 @operated(serving=True)
 @click.option("--public-url", help="Origin under which applications and devices reach the server.")
 @click.option("--host", hidden=True)
@@ -51,7 +51,7 @@ def init(operator: Operator) -> None:
     operator.show({"data": str(operator.settings.data), "public_url": url})
 
 
-@program.command()
+@program.command(short_help="Run the server in the foreground.")
 @operated(serving=True)
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 8080]")
@@ -79,7 +79,7 @@ def serve(operator: Operator) -> None:
     serving.serve(operator.settings, ready)
 
 
-@program.command()
+@program.command(short_help="Invite a device of a user.")
 @operated()
 @click.argument("tfa_id", metavar="USER", type=int)
 @click.option("--application", "name", help="Which application invites, when there are several.")

@@ -66,20 +66,40 @@ async def test_periodic_work_goes_on_after_a_bad_round() -> None:
     assert count == ended
 
 
-async def test_lasting_work_is_told_to_end_and_waited_for() -> None:
-    """Stop lets it finish in its own way."""
-    told, finished = asyncio.Event(), False
+async def test_lasting_work_is_begun_again_and_ends_when_told() -> None:
+    """A defect costs a pause, not the work; stop lets it finish in its own way."""
+    told, running = asyncio.Event(), asyncio.Event()
+    begun, finished = 0, False
 
     async def run() -> None:
-        nonlocal finished
+        nonlocal begun, finished
+        begun += 1
+        if begun < 3:
+            raise ValueError("defect")
+        running.set()
         await told.wait()
         await asyncio.sleep(0)
         finished = True
 
-    lasting = Lasting(run, told.set)
+    lasting = Lasting("test", run, told.set, pause=0.001)
     lasting.start()
-    await lasting.stop()
-    assert finished
+    async with asyncio.timeout(5):
+        await running.wait()
+        await lasting.stop()
+    assert (begun, finished) == (3, True)
+
+
+async def test_stopping_does_not_wait_for_a_pause() -> None:
+    """Work that fails at once and for ever can be stopped all the same."""
+
+    async def run() -> None:
+        raise ValueError("defect")
+
+    lasting = Lasting("test", run, lambda: None, pause=3600)
+    lasting.start()
+    await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        await lasting.stop()
 
 
 async def _grow(store: SqliteStore, leaves: int) -> None:
