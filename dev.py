@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 STAMP = VENV / "placet-setup"
-SYSTEM = {"strace": "strace", "zbarimg": "zbar-tools", "oathtool": "oathtool", "tmux": "tmux"}
+SYSTEM = {"strace": "strace", "curl": "curl", "jq": "jq", "zbarimg": "zbar-tools", "oathtool": "oathtool", "tmux": "tmux"}
 SOURCES = ("server", "authenticator", "shared", "demo", "tests", "dev.py")
 LINES_MAX = 400
 

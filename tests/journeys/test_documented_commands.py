@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from support.system import needed
+
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MARK = "--- end of block ---"
-NEEDED = ("bash", "curl", "jq")
 
 
 def sessions(document: Path) -> list[tuple[str, str]]:
@@ -30,10 +30,9 @@ def sessions(document: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/quickstart.md"])
-def test_documented_sessions_do_what_they_say(name: str, tmp_path: Path, needs: object) -> None:
+def test_documented_sessions_do_what_they_say(name: str, tmp_path: Path) -> None:
     """Every block runs, and each line that the document shows comes out (``…`` stands for anything)."""
-    assert callable(needs)
-    needs(*NEEDED)
+    bash, _, _ = (needed(program) for program in ("bash", "curl", "jq"))
     blocks = [
         session
         for session in sessions(ROOT / name)
@@ -49,8 +48,6 @@ def test_documented_sessions_do_what_they_say(name: str, tmp_path: Path, needs: 
         "PLACET_HOME": str(tmp_path / "device"),
         "PLACET_PASSPHRASE_FILE": str(tmp_path / "passphrase"),
     }
-    bash = shutil.which("bash")
-    assert bash
     with (tmp_path / "out").open("w+") as out:
         shell = subprocess.Popen(
             [bash, "-c", script],

@@ -11,9 +11,10 @@ import pytest
 
 from placet_server.crypto.checkpoint import check_log
 from placet_server.storage import open_store
-from support.diskwrites import said, strace, traced
+from support.diskwrites import said, traced
 from support.plans import ENTRIES, OUTBOX, TAKEN
 from support.storeprocess import command, environment, finished
+from support.system import needed
 
 KILLS = 4
 TRACED = 60
@@ -67,7 +68,7 @@ async def test_dur_02_a_kill_at_any_moment_loses_nothing_acknowledged(tmp_path: 
 
 def test_dur_01_an_answer_comes_only_after_its_write_is_synced(tmp_path: Path) -> None:
     """At the moment of every acknowledgement its name stands in synced bytes of the write-ahead log."""
-    strace()
+    needed("strace")
     path, log = prepared(tmp_path), tmp_path / "trace"
     before = {path.name: path.read_bytes()}
     assert len(acknowledged(finished(traced(log, command(path, "t", TRACED))))) == TRACED
@@ -81,7 +82,7 @@ def test_dur_01_an_answer_comes_only_after_its_write_is_synced(tmp_path: Path) -
 
 async def test_dur_03_a_power_cut_after_an_answer_loses_nothing(tmp_path: Path) -> None:
     """Files rebuilt from synced bytes alone, at several moments, open and hold everything acknowledged before."""
-    strace()
+    needed("strace")
     path, log = prepared(tmp_path), tmp_path / "trace"
     before = {path.name: path.read_bytes()}
     finished(traced(log, command(path, "t", TRACED)))

@@ -5,14 +5,12 @@ From that it knows what a power cut at any moment would have left on the disk: w
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
+from support.system import needed
 
 _CALL = re.compile(
     r"^(?P<pid>\d+) +(?P<call>pwrite64|fdatasync|fsync|ftruncate|write)\((?P<fd>\d+)<(?P<path>[^>]*)>"
@@ -28,22 +26,11 @@ class Said(NamedTuple):
     disk: dict[str, bytes]
 
 
-def strace() -> str:
-    """The program, or a named skip; where tests must be complete (CI) its absence is a failure."""
-    found = shutil.which("strace")
-    if found is None:
-        reason = "strace is not installed: whether acknowledged writes are on the disk was not checked"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
 def traced(log: Path, words: list[str]) -> list[str]:
     """The command line that runs another one and logs its disk writes, whole and in hexadecimal."""
     calls = "trace=pwrite64,fdatasync,fsync,ftruncate,write"
     return [
-        strace(),
+        needed("strace"),
         "-f",
         "-y",
         "-xx",
