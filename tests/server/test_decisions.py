@@ -220,6 +220,21 @@ async def test_dec_08_a_revoked_device_decides_nothing(tmp_path: Path) -> None:
         await _pending_after(w, answer)
 
 
+async def test_dec_08_a_revoked_device_learns_nothing(tmp_path: Path) -> None:
+    """After a revocation not even the outcome of its own earlier decisions is told to the device."""
+    async with world(tmp_path) as w:
+        phone = await w.enrol()
+        _, request = await w.asked()
+        answer = phone.answer(request, "approve")
+        await w.domain.decisions.decide(answer, w.now)
+        await w.domain.devices.revoke(w.application.org, phone.device.id, "lost", w.now)
+        assert await code_of(w.domain.decisions.decide(answer, w.now)) == "invalid_decision"
+        assert (
+            await code_of(w.domain.decisions.decide(phone.answer(request, "deny"), w.now))
+            == "invalid_decision"
+        )
+
+
 async def test_dec_09_a_counter_that_does_not_grow_is_refused_and_told(tmp_path: Path) -> None:
     """Equal and lower counters are refused; each leaves a leaf and a webhook row of a suspected clone."""
     async with world(tmp_path) as w:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,11 @@ async def test_dec_11_a_receipt_verifies_with_the_key_set_alone(
         assert verified.receipt.request == request
         hidden = hidden_hash(jose.unb64u(verified.receipt.salt), created.approval.draft.hidden)
         assert verified.request.hdh == jose.b64u(hidden)
-        leaf = await w.store.row(Sql("leaf", "SELECT leaf FROM audit ORDER BY seq DESC LIMIT 1"))
+        leaf = await w.store.row(Sql("leaf", "SELECT leaf, body FROM audit ORDER BY seq DESC LIMIT 1"))
         assert leaf is not None
         assert verified.receipt.leaf == jose.b64u(leaf[0])
+        decision = hashlib.sha256(verified.receipt.decision.encode()).digest()
+        assert jose.b64u(decision) in leaf[1]
 
 
 async def test_dec_11_a_changed_receipt_fails(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from placet_server.domain.questions import COLUMNS, Question, is_due, opened
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.users import Users
 from placet_server.domain.values import Approval, Decided, Device
-from placet_server.ports import Bus, Entropy, Plan, Row, Sealer, Sql, Step, Store, UnsealableError, step
+from placet_server.ports import Bus, Entropy, Plan, Sealer, Sql, Step, Store, UnsealableError, step
 
 _ASKED: Final = Sql(
     "approval_with_decision",
@@ -78,11 +78,7 @@ class Decisions:
         if not is_id(decision.rid):
             raise _invalid()
         digest = hashlib.sha256(document.encode("ascii")).digest()
-        row = await self._store.row(_ASKED, (decision.rid,))
-        taken = _taken_before(row, device, digest)
-        if taken is not None:
-            return taken
-        question = self._checked(row, device, decision)
+        question = await self._checked(device, decision)
         if is_due(question.approval, now):
             await self._endings.end(question, Ending("expired", question.approval.expires_at), now)
         elif question.approval.status == "pending":
@@ -113,8 +109,9 @@ class Decisions:
             raise _invalid()
         return device
 
-    def _checked(self, row: Row | None, device: Device, decision: documents.Decision) -> Question:
+    async def _checked(self, device: Device, decision: documents.Decision) -> Question:
         """The question that was answered, if this device was asked exactly that."""
+        row = await self._store.row(_ASKED, (decision.rid,))
         if row is None:
             raise _invalid()
         kept = row[13]
@@ -148,11 +145,11 @@ class Decisions:
     async def _faster(self, approval_id: str, device: Device, digest: bytes) -> Decided:
         """The answer to who came second: with the very same document the same answer, otherwise the final state."""
         row = await self._store.row(_ASKED, (approval_id,))
-        taken = _taken_before(row, device, digest)
-        if taken is not None:
-            return taken
         assert row is not None
-        raise RefusedError("already_decided", "The request has ended already.", state=row[5])
+        status, reason, decided_at, taken, taken_from = row[5], row[6], row[9], row[14], row[15]
+        if taken is not None and taken_from == device.id and hmac.compare_digest(taken, digest):
+            return Decided(approval_id, status, reason, decided_at, repeated=True)
+        raise RefusedError("already_decided", "The request has ended already.", state=status)
 
     async def _refuse_counter(self, approval: Approval, device: Device, now: int) -> None:
         """Refuse a good signature whose counter did not grow: a copy of the key may be in use."""
@@ -175,13 +172,6 @@ class Decisions:
         await self._store.write(written)
         outbox.announce(self._bus, written)
         raise _invalid()
-
-
-def _taken_before(row: Row | None, device: Device, digest: bytes) -> Decided | None:
-    """The answer that this very document got before."""
-    if row is None or row[14] is None or row[15] != device.id or not hmac.compare_digest(row[14], digest):
-        return None
-    return Decided(row[0], row[5], row[6], row[9], repeated=True)
 
 
 def _invalid() -> RefusedError:
