@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -118,4 +118,10 @@ def sealed(sealer: Sealer, enrollment_id: str, terms: Terms) -> bytes:
 
 def opened(sealer: Sealer, row: Row) -> Invitation:
     """The enrolment of a row of ``BY_ID``; raises ``UnsealableError``."""
-    return Invitation(*row[:11], _decode(sealer.open("pii", "enrollments", row[0], row[11])))
+    return with_terms(row, _decode(sealer.open("pii", "enrollments", row[0], row[11])))
+
+
+def with_terms(row: Row, terms: Terms) -> Invitation:
+    """The enrolment of a row of ``BY_ID`` or ``DUE`` with these terms, its seal left closed."""
+    fields: list[Any] = [*row[:11], terms]
+    return Invitation(*fields)
