@@ -12,7 +12,8 @@ from placet_protocol.totp import hotp, step
 from placet_server.domain.idempotency import Kept
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Caller, Enrollment, Redeemed, User
-from placet_server.ports import Sql
+from placet_server.ports import Sql, UnsealableError, plan
+from placet_server.ports import step as step_of
 from support.answering import ORIGIN, World, code_of, world
 from support.joining import Joiner, other
 
@@ -411,6 +412,20 @@ async def test_the_sweep_ends_what_nobody_confirmed(tmp_path: Path) -> None:
         assert await w.count("enrollments", "id = ? AND status = 'expired'", left.id) == 1
         assert (await w.domain.devices.get("default", redeemed.device.id)).status == "revoked"
         assert await w.count("soft_tokens", "status = 'pending'") == 0
+
+
+async def test_key_03_a_damaged_enrolment_stops_no_sweep(tmp_path: Path) -> None:
+    """An enrolment whose seal was changed opens nowhere, and expires like the others."""
+    async with world(tmp_path) as w:
+        damaged = await _open(w)
+        await _open(w)
+        damage = Sql("damage", "UPDATE enrollments SET sealed = ? WHERE id = ?")
+        await w.store.write(plan(step_of(damage, b"x" * 40, damaged.id)))
+        with pytest.raises(UnsealableError):
+            await _status(w, damaged)
+        w.clock.advance(seconds=600)
+        assert await w.domain.enrollments.sweep(w.now) == 2
+        assert await w.count("enrollments", "status = 'expired'") == 2
 
 
 async def test_an_unknown_enrolment_is_not_found(tmp_path: Path) -> None:
