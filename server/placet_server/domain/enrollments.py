@@ -224,9 +224,8 @@ class Enrollments:
         """Write down that enrolments have expired and end their devices; how many there were."""
         due = await self._store.rows(invitations.DUE, (now, limit))
         for row in due:
-            invitation = Invitation(
-                *row[:11], terms=Terms(authorized=False)
-            )  # what is sealed is not needed, and may not open
+            # What is sealed is not needed here, and what does not open must not stop the others.
+            invitation = invitations.with_terms(row, Terms(authorized=False))
             await self._end(invitation, step(invitations.EXPIRE, invitation.id, now), "expired", now)
         return len(due)
 
