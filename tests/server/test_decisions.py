@@ -11,16 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from placet_protocol import documents, jose
-from placet_server.domain.refusals import RefusedError
 from placet_server.ports import Sql, plan, step
-from support.answering import DocumentKey, World, code_of, draft, world
-
-
-async def _pending_after(w: World, document: str) -> None:
-    """The document is refused with the one uniform error and has changed nothing."""
-    assert await code_of(w.domain.decisions.decide(document, w.now)) == "invalid_decision"
-    assert await w.count("decisions") == 0
-    assert await w.count("approvals", "status <> 'pending'") == 0
+from support.answering import DocumentKey, code_of, draft, refused, world
 
 
 async def test_a_device_approves_and_denies(tmp_path: Path) -> None:
@@ -86,7 +78,7 @@ async def test_dec_01_one_wrong_member_is_no_decision(tmp_path: Path, changes: d
     async with world(tmp_path) as w:
         phone = await w.enrol()
         created, request = await w.asked()
-        await _pending_after(w, phone.answer(request, "approve", **changes))
+        await refused(w, phone.answer(request, "approve", **changes))
         await w.domain.decisions.decide(phone.answer(request, "approve"), w.now)
         assert await w.status(created) == "approved"
 
@@ -111,7 +103,7 @@ async def test_dec_01_header_and_key_are_not_the_senders_choice(tmp_path: Path) 
             "é" * 50,
             request,
         ):
-            await _pending_after(w, document)
+            await refused(w, document)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
@@ -143,7 +135,7 @@ async def test_dec_02_any_changed_field_invalidates_the_answer(
             }
             changed = w.signer.sign(documents.REQUEST, msgspec.json.encode(members | {name: values[name]}))
         rqh = jose.b64u(documents.request_hash(changed))
-        await _pending_after(w, phone.answer(request, "approve", rqh=rqh))
+        await refused(w, phone.answer(request, "approve", rqh=rqh))
 
 
 async def test_dec_03_the_same_document_again_gets_the_same_answer(tmp_path: Path) -> None:
@@ -175,10 +167,10 @@ async def test_dec_03_a_decision_is_good_for_its_own_request_alone(tmp_path: Pat
         for mine, phone in enumerate(phones):
             for asked, request in enumerate(requests):
                 if mine != asked:
-                    await _pending_after(w, phone.answer(request, "approve"))
+                    await refused(w, phone.answer(request, "approve"))
                     here = jose.peek(requests[mine])[1]
                     for name in ("rid", "non"):
-                        await _pending_after(w, phone.answer(request, "approve", **{name: here[name]}))
+                        await refused(w, phone.answer(request, "approve", **{name: here[name]}))
 
 
 async def test_dec_03_another_servers_request_is_not_answered_here(tmp_path: Path) -> None:
@@ -186,7 +178,7 @@ async def test_dec_03_another_servers_request_is_not_answered_here(tmp_path: Pat
     async with world(tmp_path) as w:
         phone = await w.enrol()
         _, request = await w.asked()
-        await _pending_after(w, phone.answer(request, "approve", aud="https://placet.example:8443"))
+        await refused(w, phone.answer(request, "approve", aud="https://placet.example:8443"))
 
 
 async def test_a_request_that_never_left_cannot_be_answered(tmp_path: Path) -> None:
@@ -196,7 +188,7 @@ async def test_a_request_that_never_left_cannot_be_answered(tmp_path: Path) -> N
         _, request = await w.asked()
         forget = Sql("forget", "DELETE FROM documents")
         await w.store.write(plan(step(forget)))
-        await _pending_after(w, phone.answer(request, "approve"))
+        await refused(w, phone.answer(request, "approve"))
 
 
 @pytest.mark.parametrize("column", ["approvals", "documents"])
@@ -207,7 +199,7 @@ async def test_an_edited_row_approves_nothing(tmp_path: Path, column: str) -> No
         _, request = await w.asked()
         edit = Sql("edit", f"UPDATE {column} SET sealed = ?")
         await w.store.write(plan(step(edit, b"12345678 something else")))
-        await _pending_after(w, phone.answer(request, "approve"))
+        await refused(w, phone.answer(request, "approve"))
 
 
 async def test_dec_08_a_revoked_device_decides_nothing(tmp_path: Path) -> None:
@@ -217,7 +209,7 @@ async def test_dec_08_a_revoked_device_decides_nothing(tmp_path: Path) -> None:
         _, request = await w.asked()
         answer = phone.answer(request, "approve")
         await w.domain.devices.revoke(w.application.org, phone.device.id, "lost", w.now)
-        await _pending_after(w, answer)
+        await refused(w, answer)
 
 
 async def test_dec_08_a_revoked_device_learns_nothing(tmp_path: Path) -> None:
@@ -294,91 +286,7 @@ async def test_dec_10_fuzzed_payloads_never_approve(tmp_path: Path) -> None:
                     del members[name]
                 else:
                     members[name] = chance.choice([each for each in junk if not _fits(name, each)])
-            await _pending_after(w, phone.sign(members))
-
-
-async def test_num_02_one_wrong_number_ends_it(tmp_path: Path) -> None:
-    """A wrong number denies for good; the right one afterwards comes too late."""
-    async with world(tmp_path) as w:
-        phone = await w.enrol()
-        created, request = await w.asked(number="entry:3")
-        assert created.number is not None
-        wrong = f"{(int(created.number) + 1) % 1000:03d}"
-        decided = await w.domain.decisions.decide(phone.answer(request, "approve", wrong), w.now)
-        assert (decided.status, decided.reason) == ("denied", "wrong_number")
-        with pytest.raises(RefusedError) as refused:
-            await w.domain.decisions.decide(phone.answer(request, "approve", created.number), w.now)
-        assert (refused.value.code, refused.value.state) == ("already_decided", "denied")
-
-
-async def test_num_02_the_number_of_one_request_is_wrong_for_another(tmp_path: Path) -> None:
-    """Of two questions at the same moment, the number of A typed on B denies B and leaves A open."""
-    async with world(tmp_path) as w:
-        phone = await w.enrol()
-        own, _ = await w.asked(number="entry:6")
-        foreign, request = await w.asked(number="entry:6")
-        assert own.number != foreign.number
-        await w.domain.decisions.decide(phone.answer(request, "approve", own.number), w.now)
-        assert (await w.status(own), await w.status(foreign)) == ("pending", "denied")
-
-
-async def test_num_02_guessing_succeeds_by_chance_alone(tmp_path: Path) -> None:
-    """Of 100 guesses at two digits no more hit than one in a hundred explains."""
-    chance = random.Random(2)
-    limits = {"approval__max_unapproved": "100", "approval__max_pending": "100", "approval__window": "10"}
-    async with world(tmp_path, **limits) as w:
-        phone, hits = await w.enrol(), 0
-        for _ in range(100):
-            w.clock.advance(seconds=11)
-            _, request = await w.asked(number="entry:2")
-            guess = f"{chance.randrange(100):02d}"
-            decided = await w.domain.decisions.decide(phone.answer(request, "approve", guess), w.now)
-            hits += decided.status == "approved"
-        assert hits <= 5
-
-
-@pytest.mark.parametrize(
-    "number",
-    [
-        None,
-        "",
-        "12",
-        "1234",
-        "12a",
-        "\uff11\uff12\uff13",
-        " 123",
-        "123\n",
-        "+12",
-        123,
-        123.0,
-        True,
-        [],
-        ["123"],
-        {"num": "123"},
-        "none",
-    ],
-    ids=repr,
-)
-async def test_num_03_an_approval_without_the_number_is_none(tmp_path: Path, number: object) -> None:
-    """Where a number is asked, a missing or misshaped one approves nothing and uses up nothing."""
-    async with world(tmp_path) as w:
-        phone = await w.enrol()
-        created, request = await w.asked(number="entry:3")
-        members = phone.members(request, "approve")
-        await _pending_after(w, phone.sign(members | ({} if number is None else {"num": number})))
-        await _pending_after(w, phone.sign(members | {"num": number, "ctr": phone.counter + 5}))
-        phone.counter += 10
-        decided = await w.domain.decisions.decide(phone.answer(request, "approve", created.number), w.now)
-        assert decided.status == "approved"
-
-
-async def test_a_denial_needs_no_number(tmp_path: Path) -> None:
-    """Whoever denies need not have the application's screen before them."""
-    async with world(tmp_path) as w:
-        phone = await w.enrol()
-        _, request = await w.asked(number="entry:3")
-        decided = await w.domain.decisions.decide(phone.answer(request, "deny"), w.now)
-        assert (decided.status, decided.reason) == ("denied", "declined")
+            await refused(w, phone.sign(members))
 
 
 async def test_an_answer_outlives_its_application(tmp_path: Path) -> None:

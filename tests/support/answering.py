@@ -215,3 +215,10 @@ async def code_of(awaited: Any) -> str:
     except RefusedError as error:
         return error.code
     raise AssertionError(f"was not refused but gave {value!r}")
+
+
+async def refused(w: World, document: str) -> None:
+    """Fail unless a decision is refused with the one uniform error and nothing has been decided in this world."""
+    assert await code_of(w.domain.decisions.decide(document, w.now)) == "invalid_decision"
+    assert await w.count("decisions") == 0
+    assert await w.count("approvals", "status <> 'pending'") == 0
