@@ -33,7 +33,7 @@ class Refusing:
     async def write(self, plan: Plan) -> int:
         if self.full:
             raise StoreUnavailableError("full")
-        self.taken += len(plan.steps)
+        self.taken += sum(len(step.params) // len(row(0)) for step in plan.steps)
         return 0
 
     async def row(self, sql: Sql, params: tuple[Value, ...] = ()) -> Row | None:

@@ -52,7 +52,8 @@ _GET: Final = Sql(
 )
 _STATE: Final = Sql(
     "approval_state",
-    "SELECT status, reason, expires_at, decided_at FROM approvals WHERE id = ? AND application = ?",
+    "SELECT id, status, tfa_id, created_at, expires_at, reason, decided_at, seen_at, device"
+    " FROM approvals WHERE id = ? AND application = ?",
 )
 _PAGE: Final = Sql(
     "approvals_page",
@@ -102,9 +103,13 @@ class State(NamedTuple):
 
     id: str
     status: ApprovalStatus
-    reason: str | None
+    tfa_id: int
+    created_at: int
     expires_at: int
+    reason: str | None
     decided_at: int | None
+    seen_at: int | None
+    device: str | None
 
 
 class Approvals:
@@ -172,10 +177,10 @@ class Approvals:
         row = await self._store.row(_STATE, (approval_id, application)) if is_id(approval_id) else None
         if row is None:
             raise _not_found()
-        status, reason, expires_at, decided_at = row
-        if status == "pending" and expires_at <= now:
-            status, decided_at = "expired", expires_at
-        return State(approval_id, status, reason, expires_at, decided_at)
+        state = State._make(row)
+        if state.status == "pending" and state.expires_at <= now:
+            return state._replace(status="expired", decided_at=state.expires_at)
+        return state
 
     async def page(
         self,
