@@ -16,6 +16,7 @@ from typing import Any
 from demo.acme import AcmePay
 from demo.narrate import Narrator
 from demo.programs import Programs
+from demo.tap import Tap
 
 PAYMENT = {
     "message": "Pay 1,250.00 EUR to Northwind Traders?",
@@ -35,14 +36,14 @@ class Journey:
         self._tfa_id = 0
         self._person = sys.stdin.isatty()
 
-    async def prepare(self, ready: str) -> None:
+    async def prepare(self, url: str) -> None:
         """An application, a user and an enrolled device."""
         self._say.step("A server on embedded defaults: one folder, one SQLite file, loopback")
-        self._say.fact(ready)
+        self._say.fact(f"serving on {url}")
         self._say.step("The operator makes the application Acme Pay and its webhook")
         application = await self._placet.operator("application", "add", "acme-pay")
         webhook = await self._placet.operator("webhook", "add", "acme-pay", self._acme.webhook_url)
-        self._acme.connect(ready.rsplit(maxsplit=1)[-1], application["api_key"], webhook["secret"])
+        self._acme.connect(url, application["api_key"], webhook["secret"])
         self._say.fact(f"API key {application['api_key'][:8]}… shown once; webhook {webhook['url']}")
         self._say.step("Acme Pay registers Ada and shows her an enrolment QR")
         ada = {"name": "Ada", "country_code": 31, "phone": "6 1234 5678", "email": "ada@example.com"}
@@ -64,8 +65,8 @@ class Journey:
         created = await self._ask(PAYMENT)
         await self._show(created["id"])
         number = created["number"]
+        self._say.fact(f"Acme Pay's own screen shows Ada the number {number}; no device ever receives it")
         if self._person:
-            print(f"\n    Acme Pay's screen shows the number {number}.")
             number = await asyncio.to_thread(
                 input, "    Type the number to approve, or press Enter to deny: "
             )
@@ -145,7 +146,8 @@ def draw(uri: str, path: Path) -> None:
     """The enrolment URI as a QR picture, as an application's page would show it."""
     import qrcode  # not needed by the rest of the demo
 
-    qrcode.make(uri).save(str(path))
+    with path.open("wb") as file:
+        qrcode.make(uri).save(file)
 
 
 def check(holds: object, claim: str) -> None:
@@ -164,9 +166,10 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(prefix="placet-demo-") as name:
         folder = Path(name)
         programs = Programs(folder)
-        async with programs.serving() as ready, AcmePay(say.wire) as acme:
+        async with Tap(say.wire) as tap, programs.serving(tap.origin) as url, AcmePay(say.wire) as acme:
+            tap.server = url
             journey = Journey(folder, programs, acme, say)
-            await journey.prepare(ready)
+            await journey.prepare(url)
             await journey.approve()
             await journey.codes()
             await journey.deny()

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
@@ -22,6 +23,7 @@ class Programs:
     def __init__(self, folder: Path) -> None:
         self.server_data = folder / "server"
         self.home = folder / "device"
+        self._log = folder / "server.log"
         self._passphrase = folder / "passphrase"
         self._passphrase.write_text("correct horse battery staple\n")
         self._passphrase.chmod(0o600)
@@ -34,12 +36,16 @@ class Programs:
         }
 
     @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator[str]:
-        """Run the server on a free port of the loopback address; gives the line that it prints when ready."""
-        process = await self._start("placet-server", "serve", "--data", str(self.server_data), "--port", "0")
+    async def serving(self, public_url: str) -> AsyncIterator[str]:
+        """Run the server on a port of the loopback address; gives that address once the server says it is ready."""
+        port = str(_free_port())
+        words = ("serve", "--data", str(self.server_data), "--port", port, "--public-url", public_url)
+        process = await self._start("placet-server", *words, log=True)
         try:
             assert process.stdout
-            yield (await process.stdout.readline()).decode().strip()
+            if not await process.stdout.readline():
+                raise SystemExit(f"The server did not start:\n{self._log.read_text()}")
+            yield f"http://127.0.0.1:{port}"
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
@@ -61,5 +67,16 @@ class Programs:
         answer: dict[str, Any] = json.loads(out)
         return answer
 
-    async def _start(self, program: str, *words: str) -> Process:
-        return await asyncio.create_subprocess_exec(BIN / program, *words, stdout=PIPE, env=self._env)
+    async def _start(self, program: str, *words: str, log: bool = False) -> Process:
+        with self._log.open("a") as file:
+            errors = file if log else None
+            return await asyncio.create_subprocess_exec(
+                BIN / program, *words, stdout=PIPE, stderr=errors, env=self._env
+            )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
