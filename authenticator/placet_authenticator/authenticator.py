@@ -22,6 +22,7 @@ from placet_authenticator.errors import (
 )
 from placet_authenticator.inbox import (
     HISTORY,
+    NOTICES,
     Arrived,
     Closed,
     Ended,
@@ -29,13 +30,14 @@ from placet_authenticator.inbox import (
     Event,
     Inbox,
     Lost,
+    Notice,
     Passed,
     opened,
     reduce,
 )
 from placet_authenticator.items import ended, place_of
 from placet_authenticator.link import Link
-from placet_authenticator.records import Enrollment, Held, Past, Record, Token
+from placet_authenticator.records import Enrollment, Held, Past, Record, Token, Told
 from placet_authenticator.vault import Vault
 from placet_protocol.errors import ProtocolError
 from placet_protocol.frames import PROOFS_MAX
@@ -104,10 +106,11 @@ class Authenticator:
             for each in self.vault.all(Past)
             if (entry := self._entry(each))
         ]
+        told = sorted(self.vault.all(Told), key=lambda each: -each.at)
         self.state = Inbox(
             tuple(sorted(pending, key=lambda entry: (-entry.created_at, entry.rid))),
             tuple(sorted(past, key=lambda each: -each.at)[:HISTORY]),
-            self.state.notices,
+            tuple(Notice(each.origin, each.notice, each.kind, each.text, each.at) for each in told[:NOTICES]),
             self.state.connections,
         )
         self.absorb(Passed())
@@ -122,10 +125,13 @@ class Authenticator:
         past = {each.entry.key for each in before.history}
         if isinstance(event, Arrived) and event.entry.key not in known | past:
             known.add(event.entry.key)
-            self.vault.put(Held(_record_id(event.entry), event.entry.device, event.entry.document, now))
+            self.vault.put(Held(_record_id(*event.entry.key), event.entry.device, event.entry.document, now))
         for each in after.history:
             if each.entry.key in known and each.entry.key not in past:
                 self._file(each)
+        for notice in after.notices:
+            if notice not in before.notices:
+                self._keep(notice)
         self.state = after
         return (before.pending, before.history, before.notices) != (
             after.pending,
@@ -209,6 +215,8 @@ class Authenticator:
         of_it: list[Record] = [each for each in self.vault.all(Held) if each.device == enrollment.id]
         of_it += [each for each in self.vault.all(Past) if each.device == enrollment.id]
         of_it += [each for each in self.vault.all(Token) if each.device == enrollment.id]
+        if not any(each.origin == enrollment.origin for each in self.enrollments if each.id != enrollment.id):
+            of_it += [each for each in self.vault.all(Told) if each.origin == enrollment.origin]
         self.vault.remove(enrollment, *of_it)
         self.reload()
 
@@ -244,7 +252,7 @@ class Authenticator:
     def _file(self, each: Ended) -> None:
         """Move a request that ended from what waits to the past, unless another process did."""
         entry = each.entry
-        record_id = _record_id(entry)
+        record_id = _record_id(*entry.key)
         held = self.vault.get(Held, record_id)
         if held is None:
             return
@@ -262,11 +270,24 @@ class Authenticator:
         oldest_first = sorted(self.vault.all(Past), key=lambda past: past.ended_at)
         self.vault.remove(*oldest_first[:-HISTORY])
 
+    def _keep(self, notice: Notice) -> None:
+        told = Told(
+            _record_id(notice.origin, notice.id),
+            notice.origin,
+            notice.id,
+            notice.kind,
+            notice.text,
+            notice.at,
+        )
+        oldest_first = sorted(self.vault.all(Told), key=lambda each: each.at)
+        self.vault.remove(*oldest_first[: max(0, len(oldest_first) + 1 - NOTICES)])
+        self.vault.put(told)
 
-def _record_id(entry: Entry) -> str:
+
+def _record_id(origin: str, name: str) -> str:
     """An id for the vault that tells a reader of the file neither server nor request."""
-    origin = entry.origin.encode()
-    return hashlib.sha256(len(origin).to_bytes(4, "big") + origin + entry.rid.encode()).hexdigest()[:32]
+    first = origin.encode()
+    return hashlib.sha256(len(first).to_bytes(4, "big") + first + name.encode()).hexdigest()[:32]
 
 
 def _one(items: Iterable[T], prefix: str, id_of: Callable[[T], str], what: str, command: str) -> T:

@@ -89,6 +89,19 @@ class Past(Struct, frozen=True):
     decision: str | None = None
 
 
+class Told(Struct, frozen=True):
+    """Something a server told this person, kept because it is told once: ``notice`` is the server's id of it."""
+
+    KIND: ClassVar[str] = "told"
+
+    id: str
+    origin: str
+    notice: str
+    kind: str
+    text: str
+    at: int
+
+
 class Counter(Struct, frozen=True):
     """The last counter value that any decision of this vault carried."""
 
@@ -98,4 +111,4 @@ class Counter(Struct, frozen=True):
     value: int
 
 
-Record = Enrollment | Token | Held | Past | Counter
+Record = Enrollment | Token | Held | Past | Told | Counter

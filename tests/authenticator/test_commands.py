@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -181,6 +182,13 @@ async def test_watch_streams_requests_and_their_ends(server: LiveServer, person:
         other = await ask(server, user.tfa_id, key)
         assert (await event("request"))["id"] == other["id"]
         assert await asyncio.wait_for(watching.wait(), 10) == 0
+        interrupted = await person.start("watch")
+        assert interrupted.stderr is not None
+        assert b"socket" in await asyncio.wait_for(interrupted.stderr.readline(), 10)
+        interrupted.send_signal(signal.SIGINT)
+        out, err = await asyncio.wait_for(interrupted.communicate(), 10)
+        assert (interrupted.returncode, err) == (0, b"")
+        assert b"Pay 10 EUR?" in out
 
 
 async def test_every_failure_has_its_status_and_names_the_next_step(

@@ -11,7 +11,7 @@ import pytest
 from placet_authenticator.deciding import NumberError, approve, deny
 from placet_authenticator.enrolling import read_uri
 from placet_authenticator.errors import ServerRefusedError, UntrustedError
-from placet_authenticator.inbox import Arrived, Closed, Connected, Removed
+from placet_authenticator.inbox import Arrived, Closed, Connected, Notice, Noticed, Removed
 from placet_authenticator.link import Link
 from placet_authenticator.running import now
 from placet_authenticator.tokens import code
@@ -182,6 +182,8 @@ async def test_an_answer_to_what_another_device_answered_tells_the_outcome(
             await two.decide(two.find(asked["id"]), approve(asked["number"]))
         assert refused.value.state == "denied"
         assert two.state.pending == ()
+        async with authenticator(tmp_path / "a") as again:
+            assert any("phone" in notice.text for notice in again.state.notices)
         assert [(each.outcome, each.by) for each in two.state.history] == [("denied", "another device")]
 
 
@@ -254,3 +256,14 @@ async def test_leaving_erases_keys_requests_and_codes_here(server: LiveServer, t
         assert list(device.vault._db["records"].rows_where("kind != 'counter'")) == []
         listed = await ok(server, "GET", f"/v1/users/{user.tfa_id}/devices", key=key)
         assert [(each["id"], each["status"]) for each in listed["items"]] == [(did, "revoked")]
+
+
+async def test_notices_are_kept_the_newest_fifty(tmp_path: Path) -> None:
+    """What a server told stays after a restart, and a talkative server fills no disk."""
+    async with authenticator(tmp_path / "a") as device:
+        for number in range(60):
+            device.absorb(
+                Noticed(Notice("https://a.example", f"n{number}", "info", f"text {number}", number))
+            )
+    async with authenticator(tmp_path / "a") as again:
+        assert [each.at for each in again.state.notices] == list(range(59, 9, -1))

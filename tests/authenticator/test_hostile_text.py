@@ -85,7 +85,7 @@ def enrollment(chance: random.Random) -> Enrollment:
 def held(place: Enrollment, **changes: Any) -> Held:
     now = int(time.time())
     document = parties.request_document(iss=ORIGIN, iat=now, exp=now + 3000, **changes)
-    return Held(_record_id(opened(place_of(place), document)), place.id, document, now * 1000)
+    return Held(_record_id(*opened(place_of(place), document).key), place.id, document, now * 1000)
 
 
 def fill(home: Path, chance: random.Random) -> int:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,7 @@ def test_dec_09_the_counter_grows_whatever_the_clock_does(path: Path) -> None:
 
 RACER = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from placet_authenticator.records import Token
 from placet_authenticator.vault import Vault
@@ -272,3 +274,24 @@ def test_replace_happens_once(path: Path) -> None:
         assert vault.replace(token("a"), token("b"))
         assert not vault.replace(token("a"), token("c"))
         assert [each.id for each in vault.all(Token)] == ["b"]
+
+
+@pytest.mark.parametrize("round_number", range(5))
+def test_key_08_of_many_who_make_the_vault_at_once_one_does(path: Path, round_number: int) -> None:
+    """The others are told so, and what the winner put in stays."""
+    del round_number
+
+    def make(name: str) -> str | None:
+        try:
+            with Vault.create(path, f"pw {name}", profile=QUICK) as vault:
+                vault.put(token(name))
+        except VaultError as error:
+            assert "already" in error.detail  # noqa: PT017  the winner has no error
+            return None
+        return name
+
+    with ThreadPoolExecutor(8) as pool:
+        winners = [name for name in pool.map(make, "abcdefgh") if name is not None]
+    (winner,) = winners
+    with Vault.open(path, f"pw {winner}") as vault:
+        assert [each.id for each in vault.all(Token)] == [winner]

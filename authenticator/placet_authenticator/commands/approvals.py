@@ -28,12 +28,17 @@ def list_requests(run: Run) -> None:
     """
 
     async def job(device: Authenticator) -> None:
+        known = device.state.notices
         troubles = await device.fetch()
         waiting = device.state.pending
+        news = [notice for notice in device.state.notices if notice not in known]
         if run.json:
             printing.as_json(
                 {
                     "requests": [printing.entry_json(entry) for entry in waiting],
+                    "notices": [
+                        {"origin": each.origin, "kind": each.kind, "text": each.text} for each in news
+                    ],
                     "unreachable": [trouble.detail for trouble in troubles],
                 }
             )
@@ -43,7 +48,7 @@ def list_requests(run: Run) -> None:
                 printing.line()
             if not waiting:
                 printing.line("Nothing waits for you.")
-            for notice in device.state.notices:
+            for notice in news:
                 printing.line(f"{notice.origin} says: {notice.text}")
             await device.seen(waiting)
         _warn(troubles)
@@ -105,7 +110,11 @@ def deny(run: Run, request_id: str, reason: Literal["not_me", "mistake"] | None)
 
 def _answer(run: Run, request_id: str, answer: Answer) -> Ended:
     async def job(device: Authenticator) -> Ended:
+        known = device.state.notices
         troubles = await device.fetch()
+        for notice in device.state.notices:
+            if notice not in known:
+                printing.note(f"{notice.origin} says: {notice.text}")
         try:
             entry = device.find(request_id)
         except NotFoundError:

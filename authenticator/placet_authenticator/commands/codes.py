@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 import click
 
@@ -66,7 +67,7 @@ def add(run: Run, source: str) -> None:
     if run.json:
         printing.as_json({"id": made.id, "name": made.label})
     else:
-        printing.line(f"Added {made.label}. Its codes: placet code '{made.label}'")
+        printing.line(f"Added {made.label}. Its codes: placet code {shlex.quote(made.label)}")
 
 
 @token.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def enroll(run: Run, source: str, name: str | None, yes: bool, wait: bool) -> No
                 + ("" if active else "Confirm them there.")
             )
             if enrolled.token:
-                printing.line(f"Codes: placet code '{enrolled.token.label}'")
+                printing.line(f"Codes: placet code {shlex.quote(enrolled.token.label)}")
         if wait and not active:
             active = await device.confirmed(enrolled.enrollment)
             if not active:
