@@ -151,7 +151,7 @@ def entry(entry: Entry, now: int) -> None:
     asked = f"the {entry.digits} digits that {entry.application} shows you; one try"
     origin = ", ".join(part for part in (entry.ip, entry.place, entry.agent) if part)
     rows = [("Message", entry.message), *(("· " + label, value) for label, value in entry.fields)]
-    rows += [(f"{entry.application} says", f"it comes from {origin}")] if origin else []
+    rows += [("Comes from", f"{origin} (as {entry.application} says)")] if origin else []
     rows += [
         ("Server", f"{entry.server} ({entry.origin})"),
         ("Asked", f"{duration(now - entry.created_at)} ago, ends in {duration(entry.expires_at - now)}"),

@@ -176,7 +176,9 @@ def test_tui_03_every_detail_is_printed_whole_and_none_poses_as_another(
     message = "Pay?\nDigest        forged\nAnswer        " + " " * 100 + "forged as well"
     place = enrollment(random.Random(1))
     with Vault.create(tmp_path / "home" / "vault.db", PASSPHRASE, profile=QUICK) as vault:
-        vault.put(place, held(place, msg=message, vis=tuple(fields)))
+        vault.put(
+            place, held(place, msg=message, vis=tuple(fields), rp=RelyingParty("app-1", "Digest      forged"))
+        )
     shown = on_a_pty(tmp_path / "home", passphrase, "list", NO_COLOR="1", COLUMNS=str(columns))
     lines = shown.split("\r\n")
     words = [word for line in lines for word in line.split() if re.fullmatch(r"w\d\dx\d\d", word)]
