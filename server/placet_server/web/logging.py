@@ -26,8 +26,10 @@ def event(
 ) -> None:
     """Write one line: a constant name, facts that hold no secret, and where (not what) an exception says."""
     if log.isEnabledFor(level):
-        exc_info = None if error is None else (type(error), error, error.__traceback__)
-        log.log(level, name, extra={_FACTS: facts}, exc_info=exc_info)
+        told: dict[str, object] = {**facts}
+        if error is not None:  # not as exc_info: whoever configured logging otherwise would print its text
+            told |= {"error": type(error).__name__, "trace": trace(error.__traceback__)}
+        log.log(level, name, extra={_FACTS: told})
 
 
 def configure(stream: TextIO | None = None, level: int = logging.INFO) -> logging.Handler:
