@@ -26,7 +26,7 @@ class SystemEntropy:
 
     def bytes(self, count: int) -> bytes:
         """That many unpredictable bytes."""
-        return secrets.token_bytes(count)
+        return os.urandom(count)
 
     def below(self, limit: int) -> int:
         """An unbiased integer from 0 to limit - 1."""

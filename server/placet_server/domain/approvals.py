@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 
 from placet_protocol import documents
 from placet_server.domain import asking, outbox, pressure
-from placet_server.domain.devices import Devices
 from placet_server.domain.endings import Ending, Endings
 from placet_server.domain.ids import is_id
 from placet_server.domain.questions import (
@@ -28,7 +27,7 @@ from placet_server.domain.values import (
     Created,
     Device,
     Page,
-    User,
+    UserRef,
 )
 from placet_server.ports import (
     Bus,
@@ -122,7 +121,6 @@ class Approvals:
         signer: Signer,
         entropy: Entropy,
         bus: Bus,
-        devices: Devices,
         endings: Endings,
         public_url: str,
     ) -> None:
@@ -131,14 +129,13 @@ class Approvals:
         self._signer = signer
         self._entropy = entropy
         self._bus = bus
-        self._devices = devices
         self._endings = endings
         self._public_url = public_url
 
     async def create(
         self,
         caller: Caller,
-        user: User,
+        user: UserRef,
         draft: ApprovalDraft,
         now: int,
         extra_guard: asking.ExtraGuard = None,
@@ -150,10 +147,9 @@ class Approvals:
         than policy wants, and ``idempotency_conflict`` when the extra guard took no row.
         """
         digits = asking.digits(caller, draft)
-        devices = await self._devices.count_active(user.id)
         for _ in range(_ATTEMPTS):
             created, written = asking.asked(
-                self._sealer, self._entropy, caller, user, draft, digits, devices, now, extra_guard
+                self._sealer, self._entropy, caller, user, draft, digits, now, extra_guard
             )
             failed = await self._store.write(written)
             if failed == 0:
@@ -272,7 +268,7 @@ class Approvals:
         """Write down that requests have expired; how many, so that the caller can go on while it is ``limit``."""
         return await self._expire(await self._store.rows(_DUE, (now, limit)), now)
 
-    async def _make_room(self, caller: Caller, user: User, draft: ApprovalDraft, now: int) -> None:
+    async def _make_room(self, caller: Caller, user: UserRef, draft: ApprovalDraft, now: int) -> None:
         """Return when another try may succeed, otherwise raise why it may not."""
         pair = (user.id, caller.application.id)
         if await self._expire(await self._store.rows(_DUE_OF, (*pair, now)), now):

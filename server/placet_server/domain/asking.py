@@ -14,7 +14,7 @@ from placet_server.domain.ids import new_id
 from placet_server.domain.outbox import push
 from placet_server.domain.questions import Secrets, sealed
 from placet_server.domain.refusals import RefusedError
-from placet_server.domain.values import Approval, ApprovalDraft, Caller, Created, User
+from placet_server.domain.values import Approval, ApprovalDraft, Caller, Created, UserRef
 from placet_server.ports import Entropy, Plan, Sealer, Sql, Step, step
 
 TTL_MAX: Final = 30 * 86_400
@@ -61,10 +61,9 @@ def asked(
     sealer: Sealer,
     entropy: Entropy,
     caller: Caller,
-    user: User,
+    user: UserRef,
     draft: ApprovalDraft,
     count: int,
-    devices: int,
     now: int,
     extra_guard: ExtraGuard,
 ) -> tuple[Created, Plan]:
@@ -94,7 +93,7 @@ def asked(
         seen_at=None,
         draft=draft,
     )
-    created = Created(approval, number, devices)
+    created = Created(approval, number, user.devices)
     guards = [pressure.take(user.id, application.id, application.policies, now)]
     if extra_guard is not None:
         guards.insert(0, extra_guard(created))

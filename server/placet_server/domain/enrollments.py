@@ -43,10 +43,11 @@ from placet_server.domain.values import (
     Enrollment,
     Redeemed,
     User,
+    UserRef,
 )
 from placet_server.ports import Bus, Entropy, Sealer, Signer, Step, Store, plan, step
 
-Ask = Callable[[Caller, User, ApprovalDraft, int], Awaitable[Created]]
+Ask = Callable[[Caller, UserRef, ApprovalDraft, int], Awaitable[Created]]
 """Asks a person on their active devices, as ``Approvals.create`` does."""
 
 _LAPS: Final = 16

@@ -52,7 +52,7 @@ def build(
     devices = Devices(store, sealer, entropy, bus, notices, applications)
     soft_tokens = SoftTokens(store, sealer, entropy, bus, notices)
     endings = Endings(store, sealer, entropy, bus, applications)
-    approvals = Approvals(store, sealer, signer, entropy, bus, devices, endings, public_url)
+    approvals = Approvals(store, sealer, signer, entropy, bus, endings, public_url)
     enrollments = Enrollments(
         store,
         sealer,

@@ -30,7 +30,7 @@ from placet_server.domain.limits import Strain
 from placet_server.domain.notices import Notices
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.users import Users
-from placet_server.domain.values import Caller, NewSoftToken, SoftToken, User, Verification
+from placet_server.domain.values import Caller, NewSoftToken, SoftToken, User, UserRef, Verification
 from placet_server.ports import Bus, Entropy, Plan, Row, Sealer, Sql, Step, Store, plan, step
 
 TOKENS_MAX: Final = 3
@@ -129,7 +129,7 @@ class SoftTokens:
         self._bus = bus
         self._notices = notices
 
-    async def verify(self, caller: Caller, user: User, code: str, now: int) -> Verification:
+    async def verify(self, caller: Caller, user: UserRef, code: str, now: int) -> Verification:
         """Whether this is a code of one of the user's soft tokens that was never used, accepting a step each side.
 
         ``used`` is a right code that was accepted before; ``throttled`` says nothing about the code. The first good
@@ -138,7 +138,9 @@ class SoftTokens:
         """
         return await self._tried(caller, user, code, now, _READ, ())
 
-    async def confirm(self, caller: Caller, user: User, token_id: str, code: str, now: int) -> Verification:
+    async def confirm(
+        self, caller: Caller, user: UserRef, token_id: str, code: str, now: int
+    ) -> Verification:
         """As ``verify`` for one token that waits for its first code; the code is spent by it."""
         return await self._tried(caller, user, code, now, _READ_ONE, (token_id,))
 
@@ -243,7 +245,7 @@ class SoftTokens:
         await self._store.write(plan(step(_DROP_EXPIRED, now), guards=0))
 
     async def _tried(
-        self, caller: Caller, user: User, code: str, now: int, read: Sql, which: tuple[str, ...]
+        self, caller: Caller, user: UserRef, code: str, now: int, read: Sql, which: tuple[str, ...]
     ) -> Verification:
         subject = _subject(user.id)
         typed = code[:_CODE_MAX].encode("utf-8", "replace")
@@ -283,13 +285,13 @@ class SoftTokens:
         return None, used
 
     @staticmethod
-    def _success(user: User, subject: bytes, strain: Strain, match: _Match, now: int) -> Plan:
+    def _success(user: UserRef, subject: bytes, strain: Strain, match: _Match, now: int) -> Plan:
         spend = step(_SPEND, match.step, match.token, match.step, subject, strain.failures)
         confirm = () if user.confirmed else (Users.confirm_step(user.id),)
         verified = leaf(now, "soft_token.verified", user.org, match.token, user=user.id)
         return plan(spend, *strain.success(subject), *confirm, leaf=verified)
 
-    def _failure(self, caller: Caller, user: User, subject: bytes, strain: Strain, now: int) -> Plan:
+    def _failure(self, caller: Caller, user: UserRef, subject: bytes, strain: Strain, now: int) -> Plan:
         policies = caller.application.policies
         failures = strain.failures + 1
         told: tuple[Step, ...] = ()
@@ -308,7 +310,7 @@ class SoftTokens:
             leaf=leaf(now, "soft_token.refused", user.org, user.id, failures=failures),
         )
 
-    def _told(self, written: Plan, user: User) -> None:
+    def _told(self, written: Plan, user: UserRef) -> None:
         if len(written.steps) > 1:
             self._bus.publish("user", user.id)
             outbox.announce(self._bus, written)

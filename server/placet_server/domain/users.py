@@ -14,7 +14,7 @@ from placet_server.domain.audit import leaf
 from placet_server.domain.handles import canonical_email, canonical_phone
 from placet_server.domain.ids import new_id
 from placet_server.domain.refusals import RefusedError
-from placet_server.domain.values import Page, User
+from placet_server.domain.values import Page, User, UserRef
 from placet_server.ports import Bus, Entropy, Row, Sealer, Sql, Step, Store, plan, step
 
 TFA_ID_MIN: Final = 100_000_000
@@ -24,7 +24,11 @@ PAGE_MAX: Final = 200
 _EMAILS_MAX: Final = 10
 _TRIES: Final = 16
 
-_COLUMNS: Final = "id, org, tfa_id, created_at, confirmed, sealed"
+_REF: Final = (
+    "id, org, tfa_id, (SELECT count(*) FROM devices WHERE user_id = users.id AND status = 'active') AS devices,"
+    " confirmed"
+)
+_COLUMNS: Final = f"{_REF}, created_at, sealed"
 _ADD: Final = Sql(
     "user_add",
     "INSERT INTO users (id, org, tfa_id, sealed, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -36,6 +40,10 @@ _FIND_ONE: Final = Sql("user_by_handle", "SELECT user_id FROM handles WHERE org 
 _BY_TFA_ID: Final = Sql(
     "user_by_tfa_id",
     f"SELECT {_COLUMNS} FROM users WHERE org = ? AND tfa_id = ?",  # noqa: S608 - constant text
+)
+_REF_BY_TFA_ID: Final = Sql(
+    "user_ref_by_tfa_id",
+    f"SELECT {_REF} FROM users WHERE org = ? AND tfa_id = ?",  # noqa: S608 - constant text
 )
 _BY_ID: Final = Sql("user_by_id", f"SELECT {_COLUMNS} FROM users WHERE id = ?")  # noqa: S608 - constant text
 _PAGE: Final = Sql(
@@ -123,6 +131,13 @@ class Users:
             raise RefusedError("user_not_found", "There is no user with this tfa id.")
         return self._user(row)
 
+    async def ref(self, org: str, tfa_id: int) -> UserRef:
+        """As ``by_tfa_id`` without opening a seal: what asking and verifying need; raises ``user_not_found``."""
+        row = await self._store.row(_REF_BY_TFA_ID, (org, tfa_id)) if 0 < tfa_id <= TFA_ID_LIMIT else None
+        if row is None:
+            raise RefusedError("user_not_found", "There is no user with this tfa id.")
+        return UserRef(row[0], row[1], row[2], row[3], bool(row[4]))
+
     async def by_id(self, user_id: str) -> User:
         """The user of this internal id; raises ``user_not_found``."""
         row = await self._store.row(_BY_ID, (user_id,))
@@ -192,7 +207,7 @@ class Users:
         user = self._user(row)
         if phone and user.phone and phone.phone != (user.country_code, user.phone):
             raise RefusedError("user_conflict", "The e-mail belongs to a user with another phone.")
-        return user, row[5]
+        return user, row[6]
 
     async def _added(
         self,
@@ -222,7 +237,7 @@ class Users:
             raise RefusedError("user_conflict", "The tfa id belongs to another user.")
         if failed:
             return None
-        return User(user_id, org, number, now, False, name, code, digits, personal.emails)
+        return User(user_id, org, number, 0, False, now, name, code, digits, personal.emails)
 
     async def _extended(
         self, user: User, sealed: bytes, phone: _Handle | None, email: _Handle | None, now: int
@@ -252,14 +267,15 @@ class Users:
         return self._sealer.seal("pii", "users", user_id, msgspec.msgpack.encode(personal))
 
     def _user(self, row: Row) -> User:
-        user_id, org, tfa_id, created_at, confirmed, sealed = row
+        user_id, org, tfa_id, devices, confirmed, created_at, sealed = row
         personal = msgspec.msgpack.decode(self._sealer.open("pii", "users", user_id, sealed), type=_Personal)
         return User(
             user_id,
             org,
             tfa_id,
-            created_at,
+            devices,
             bool(confirmed),
+            created_at,
             personal.name,
             personal.country_code,
             personal.phone,

@@ -56,17 +56,26 @@ class Caller(Struct, frozen=True):
         return self.application.org
 
 
-class User(Struct, frozen=True):
-    """A person who can be asked.
+class UserRef(Struct, frozen=True):
+    """A person as questions and codes need them, without personal data.
 
-    ``country_code`` and ``phone`` are canonical digits; ``confirmed`` once any factor succeeded.
+    ``devices`` is how many can answer for them, as of the reading; ``confirmed`` once any factor succeeded.
     """
 
     id: str
     org: str
     tfa_id: int
-    created_at: int
+    devices: int
     confirmed: bool
+
+
+class User(UserRef, frozen=True):
+    """A person who can be asked.
+
+    ``country_code`` and ``phone`` are canonical digits.
+    """
+
+    created_at: int
     name: str | None = None
     country_code: int | None = None
     phone: str | None = None

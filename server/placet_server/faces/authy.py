@@ -185,7 +185,7 @@ class AuthyFace:
         return ok(request, message=said, **valid, device=device)
 
     async def _ask(self, request: web.Request, call: Call) -> web.Response:
-        user = await self._user(request, call)
+        user = await self._domain.users.ref(call.by.org, _tfa_id(request))
         draft = _draft(await params.read(request), call.by.application.policies.authy_number)
         created = await self._domain.approvals.create(call.by, user, draft, call.now)
         return ok(
@@ -213,10 +213,15 @@ class AuthyFace:
         )
 
     async def _user(self, request: web.Request, call: Call) -> User:
-        text = request.match_info["user"]
-        if not (text.isascii() and text.isdigit() and len(text) <= 16):
-            raise RefusedError("user_not_found", "User not found.")
-        return await self._domain.users.by_tfa_id(call.by.org, int(text))
+        return await self._domain.users.by_tfa_id(call.by.org, _tfa_id(request))
+
+
+def _tfa_id(request: web.Request) -> int:
+    """The id in the path; any text may stand there, and what is no number is nobody's."""
+    text = request.match_info["user"]
+    if not (text.isascii() and text.isdigit() and len(text) <= 16):
+        raise RefusedError("user_not_found", "User not found.")
+    return int(text)
 
 
 def _malformed(draft: UserDraft) -> list[str]:

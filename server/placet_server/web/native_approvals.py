@@ -46,7 +46,7 @@ class ApprovalRoutes:
         wanted = await json_body(request, ApprovalBody)
         caller = call.by
         draft = draft_of(wanted, caller.application)
-        user = await self._users.by_tfa_id(caller.org, wanted.tfa_id)
+        user = await self._users.ref(caller.org, wanted.tfa_id)
         if HEADER not in request.headers:
             return reply(201, created_of(await self._approvals.create(caller, user, draft, call.now)))
 

@@ -114,7 +114,7 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, domain: Domain) -> 
 
     async def verify(request: web.Request, call: Call) -> web.Response:
         wanted = await json_body(request, CodeBody)
-        user = await users.by_tfa_id(call.by.org, int(request.match_info["tfa_id"]))
+        user = await users.ref(call.by.org, int(request.match_info["tfa_id"]))
         return _verified(await tokens.verify(call.by, user, wanted.code, call.now))
 
     async def remove(request: web.Request, call: Call) -> web.Response:

@@ -77,10 +77,9 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, domain: Domain) -> 
 
     async def get(request: web.Request, call: Call) -> web.Response:
         user = await users.by_tfa_id(call.by.org, int(request.match_info["tfa_id"]))
-        devices = await domain.devices.count_active(user.id)
         tokens = await domain.soft_tokens.of_user(user, call.now)
         confirmed = sum(token.status == "confirmed" for token in tokens)
-        return reply(200, _answer(user, devices, confirmed))
+        return reply(200, _answer(user, user.devices, confirmed))
 
     async def remove(request: web.Request, call: Call) -> web.Response:
         await users.remove(call.by.org, int(request.match_info["tfa_id"]), call.now)
