@@ -124,6 +124,20 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, domain: Domain) -> 
     gate.add(
         router,
         "POST",
+        f"/v1/users/{TFA_ID}/soft_tokens/verify",
+        verify,
+        face=face,
+        scope="codes",
+        doc=Doc(
+            "Verify a code against the user's soft tokens",
+            VerifyAnswer,
+            body=CodeBody,
+            refusals=("user_not_found", "throttled"),
+        ),
+    )
+    gate.add(
+        router,
+        "POST",
         f"/v1/users/{TFA_ID}/soft_tokens",
         create,
         face=face,
@@ -158,20 +172,6 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, domain: Domain) -> 
             VerifyAnswer,
             body=CodeBody,
             refusals=("not_found", "throttled"),
-        ),
-    )
-    gate.add(
-        router,
-        "POST",
-        f"/v1/users/{TFA_ID}/soft_tokens/verify",
-        verify,
-        face=face,
-        scope="codes",
-        doc=Doc(
-            "Verify a code against the user's soft tokens",
-            VerifyAnswer,
-            body=CodeBody,
-            refusals=("user_not_found", "throttled"),
         ),
     )
     gate.add(
