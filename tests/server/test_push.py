@@ -68,8 +68,7 @@ class Pushing:
 
     async def row(self, rid: str) -> Item:
         """The outbox row of a request."""
-        item = await self.world.domain.outbox.get(rid)
-        assert item is not None
+        (item,) = await self.world.domain.outbox.several([rid])
         return item
 
     async def push(self, rid: str) -> int | None:

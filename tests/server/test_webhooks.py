@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
@@ -35,10 +35,9 @@ class Pushes:
         self.taken: list[str] = []
         self.broken = False
 
-    async def needed(self, item: Item) -> bool:
+    async def needed(self, items: Sequence[Item]) -> set[str]:
         """Always."""
-        del item
-        return True
+        return {item.id for item in items}
 
     async def push(self, item: Item, now: int) -> int | None:
         """Note the row."""

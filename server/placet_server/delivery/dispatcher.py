@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -29,8 +29,8 @@ _NEXT_PAGE: Final = 0.02
 class Pushes(Protocol):
     """Who takes the rows that wake devices."""
 
-    async def needed(self, item: Item) -> bool:
-        """Whether anybody has to be reached from here for a row."""
+    async def needed(self, items: Sequence[Item]) -> set[str]:
+        """The ids of those rows for which anybody has to be reached from here."""
         ...
 
     async def push(self, item: Item, now: int) -> int | None:
@@ -126,9 +126,8 @@ class Dispatcher:
         try:
             await self._settle()
             fresh, self._fresh = self._fresh, []
-            for item_id in fresh:
-                if item_id not in self._busy and (item := await self._outbox.get(item_id)):
-                    await self._take(item)
+            if fresh:
+                await self._take(await self._outbox.several(fresh))
             if loop.time() >= self._scan_at:
                 self._scan_at = loop.time() + self._idle
                 await self._take_due()
@@ -155,20 +154,25 @@ class Dispatcher:
     async def _take_due(self) -> None:
         limit = len(self._busy) + _PAGE
         due = await self._outbox.due(self._clock.now(), limit)
-        for item in due:
-            if item.id not in self._busy:
-                await self._take(item)
+        await self._take(due)
         if len(due) == limit:
             self._scan_in(_NEXT_PAGE)  # by then many of these are through, and need not be read over again
 
-    async def _take(self, item: Item) -> None:
-        if item.body is None:
-            if await self._pushes.needed(item):
+    async def _take(self, items: Sequence[Item]) -> None:
+        waking = [item for item in items if item.body is None]
+        needed = await self._pushes.needed(waking) if waking else set()
+        for item in items:
+            if item.id in self._busy:
+                continue
+            if item.body is not None:
+                await self._take_webhook(item, item.body)
+            elif item.id in needed:
                 self._start(item, partial(self._push, item))
             else:
                 self._busy.add(item.id)
                 self._done(item)
-            return
+
+    async def _take_webhook(self, item: Item, body: WebhookBody) -> None:
         line = (item.subject, item.target)
         if line in self._lines:
             return  # comes up when the one before it is through
@@ -176,13 +180,13 @@ class Dispatcher:
         if head is not None and head.id != item.id:
             await self._outbox.postpone(item, max(head.due_at, self._clock.now() + 1_000))
             return
-        lane = self._lanes.setdefault(_host(item.body.url), _Lane(self._per_host))
+        lane = self._lanes.setdefault(_host(body.url), _Lane(self._per_host))
         if lane.waiting >= QUEUE:
             await self._outbox.postpone(item, self._clock.now() + _CROWDED_MS)
             return
         lane.waiting += 1
         self._lines.add(line)
-        self._start(item, partial(self._deliver, item, item.body, lane))
+        self._start(item, partial(self._deliver, item, body, lane))
 
     def _start(self, item: Item, work: Callable[[], Awaitable[None]]) -> None:
         self._busy.add(item.id)
@@ -281,7 +285,7 @@ class Dispatcher:
             if item.body is not None:
                 self._lines.discard((item.subject, item.target))
                 if not self._stopping and (follower := await self._outbox.head(item)):
-                    await self._take(follower)
+                    await self._take([follower])
 
 
 class _Lane:

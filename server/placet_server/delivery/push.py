@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -138,9 +138,10 @@ class DevicePushes:
         self._ending: set[asyncio.Task[None]] = set()
         self._end_listening: Final = bus.listen("approval", self._heard)
 
-    async def needed(self, item: outbox.Item) -> bool:
-        """Whether the user has a device behind a foreign endpoint that is not connected."""
-        return bool(await self._foreign(item.target))
+    async def needed(self, items: Sequence[outbox.Item]) -> set[str]:
+        """The ids of those rows whose user has a device behind a foreign endpoint."""
+        users = await self._devices.behind_foreign([item.target for item in items])
+        return {item.id for item in items if item.target in users}
 
     async def push(self, item: outbox.Item, now: int) -> int | None:
         """Push one request to the devices that have to be reached; when to try again in ms UTC, None when done."""

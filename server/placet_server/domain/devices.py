@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ from msgspec import Struct, structs
 from placet_server.domain import outbox
 from placet_server.domain.applications import Applications
 from placet_server.domain.audit import leaf
+from placet_server.domain.chunks import PLACES, chunks
 from placet_server.domain.ids import is_id
 from placet_server.domain.notices import Notices
 from placet_server.domain.refusals import RefusedError
@@ -21,8 +23,8 @@ _COLUMNS: Final = (
 )
 _ADD: Final = Sql(
     "device_add",
-    "INSERT INTO devices (id, org, user_id, jkt, public_key, status, certificate, created_at, sealed)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    "INSERT INTO devices (id, org, user_id, jkt, public_key, status, certificate, created_at, foreign_endpoint, sealed)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 )
 _BY_ID: Final = Sql("device_by_id", f"SELECT {_COLUMNS} FROM devices WHERE id = ?")  # noqa: S608 - constant text
 _BY_JKT: Final = Sql("device_by_jkt", f"SELECT {_COLUMNS} FROM devices WHERE jkt = ?")  # noqa: S608 - as above
@@ -43,8 +45,17 @@ _VOID_ENROLLMENT: Final = Sql(
     "device_enrollment_void",
     "UPDATE enrollments SET status = 'void' WHERE device = ? AND status = 'redeemed'",
 )
-_RESEAL: Final = Sql("device_reseal", "UPDATE devices SET sealed = ? WHERE id = ?")
+_RESEAL: Final = Sql("device_reseal", "UPDATE devices SET sealed = ?, foreign_endpoint = 0 WHERE id = ?")
+_BEHIND_FOREIGN: Final = Sql(
+    "users_behind_foreign_endpoints",
+    "SELECT DISTINCT user_id FROM devices WHERE status = 'active' AND foreign_endpoint = 1"  # noqa: S608 - constant text
+    f" AND user_id IN {PLACES}",
+)
 _TFA_ID: Final = Sql("device_tfa_id", "SELECT tfa_id FROM users WHERE id = ?")
+
+
+EMBEDDED: Final = "embedded"
+"""The endpoint of devices that this server itself wakes."""
 
 
 class _Body(Struct, frozen=True, array_like=True):
@@ -106,6 +117,13 @@ class Devices:
         row = await self._store.row(_COUNT_ACTIVE, (user_id,))
         return 0 if row is None else int(row[0])
 
+    async def behind_foreign(self, user_ids: Sequence[str]) -> set[str]:
+        """Which of these users have an active device that only a push service of others can wake."""
+        found: set[str] = set()
+        for chunk in chunks(user_ids):
+            found.update(row[0] for row in await self._store.rows(_BEHIND_FOREIGN, chunk))
+        return found
+
     async def revoke(self, org: str, device_id: str, reason: str, now: int) -> Device:
         """End a device with its soft token, and tell its user's other devices and the organization's applications.
 
@@ -132,7 +150,7 @@ class Devices:
 
     async def retire_endpoint(self, device: Device) -> None:
         """Push nothing more to a device's foreign endpoint: its service says that it is gone."""
-        embedded = structs.replace(device, endpoint="embedded")
+        embedded = structs.replace(device, endpoint=EMBEDDED)
         await self._store.write(plan(step(_RESEAL, self._sealed(embedded), device.id)))
 
     def add_step(self, device: Device) -> Step:
@@ -147,6 +165,7 @@ class Devices:
             device.status,
             device.certificate,
             device.created_at,
+            int(device.endpoint != EMBEDDED),
             self._sealed(device),
         )
 

@@ -96,14 +96,21 @@ class Enrollments:
         """Invite one device; ``uri`` in the answer holds the one-time token and is shown nowhere else.
 
         ``name`` is who invites, the application's name unless given. While the user has an active device a further
-        one needs that device's yes, or scope ``devices:admin`` and a ``reason``, which goes into the audit log. Raises
-        ``reason_required``, ``user_not_found`` and ``idempotency_conflict``.
+        one needs that device's yes, or scope ``devices:admin`` and a ``reason``, which goes into the audit log; when
+        all devices that the user had are gone, the scope alone allows it: otherwise whoever may revoke could put their
+        own device in the place of the person's. Raises ``reason_required``, ``forbidden``, ``user_not_found`` and
+        ``idempotency_conflict``.
         """
         may = "devices:admin" in caller.scopes
-        if may and not reason and await self._devices.count_active(user.id):
-            raise RefusedError(
-                "reason_required", "The user has an active device: say why another one is added."
-            )
+        if not (may and reason) and await self._is_further(user.id):
+            if may:
+                raise RefusedError(
+                    "reason_required", "The user has or had a device: say why another one is added."
+                )
+            if not await self._devices.count_active(user.id):
+                raise RefusedError(
+                    "forbidden", "All devices of the user are gone: a new one needs scope devices:admin."
+                )
         enrollment_id = new_id(now, self._entropy)
         token = self._entropy.bytes(32)
         invited_by = name or caller.application.name
@@ -289,7 +296,13 @@ class Enrollments:
         return await self._confirmed(invitation, application, user, now, allowed=allowed)
 
     async def _needs_yes(self, invitation: Invitation) -> bool:
-        return not invitation.terms.authorized and await self._devices.count_active(invitation.user_id) > 0
+        return not invitation.terms.authorized and await self._is_further(invitation.user_id)
+
+    async def _is_further(self, user_id: str) -> bool:
+        """Whether the user has or ever had an active device."""
+        if await self._devices.count_active(user_id):
+            return True
+        return await self._store.row(invitations.JOINED, (user_id,)) is not None
 
     async def _allowed(self, invitation: Invitation, application: Application, user: User, now: int) -> bool:
         """Whether the device may join beside active ones; raises ``device_pending`` when it must wait for a yes."""

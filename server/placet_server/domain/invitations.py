@@ -54,8 +54,14 @@ CONFIRM: Final = Sql(
 ACTIVATE: Final = Sql(
     "device_activate",
     "UPDATE devices SET status = 'active' WHERE id = ? AND status = 'pending' AND (? = 1 OR NOT EXISTS"
-    " (SELECT 1 FROM devices d WHERE d.user_id = devices.user_id AND d.status = 'active'))",
+    " (SELECT 1 FROM devices d WHERE d.user_id = devices.user_id AND d.status = 'active') AND NOT EXISTS"
+    " (SELECT 1 FROM enrollments e WHERE e.user_id = devices.user_id AND e.status = 'confirmed'"
+    " AND e.device <> devices.id))",
 )
+JOINED: Final = Sql(
+    "enrollments_confirmed", "SELECT 1 FROM enrollments WHERE user_id = ? AND status = 'confirmed' LIMIT 1"
+)
+"""Whether a device of this user was ever confirmed."""
 VOID: Final = Sql(
     "enrollment_void", "UPDATE enrollments SET status = 'void' WHERE id = ? AND status = 'redeemed'"
 )

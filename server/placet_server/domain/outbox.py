@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
 
+from placet_server.domain.chunks import PLACES, chunks
 from placet_server.domain.ids import new_id
 from placet_server.domain.values import Application
 from placet_server.ports import Bus, Entropy, Plan, Row, Sealer, Sql, Step, Store, plan, step
@@ -25,7 +27,7 @@ _DUE: Final = Sql(
     "outbox_due",
     f"SELECT {_COLUMNS} FROM outbox WHERE due_at <= ? ORDER BY due_at, id LIMIT ?",  # noqa: S608 - constant text
 )
-_BY_ID: Final = Sql("outbox_by_id", f"SELECT {_COLUMNS} FROM outbox WHERE id = ?")  # noqa: S608 - as above
+_BY_IDS: Final = Sql("outbox_by_ids", f"SELECT {_COLUMNS} FROM outbox WHERE id IN {PLACES}")  # noqa: S608 - as above
 _NEXT: Final = Sql("outbox_next", "SELECT min(due_at) FROM outbox")
 _CLAIM: Final = Sql(
     "outbox_claim", "UPDATE outbox SET attempts = attempts + 1, due_at = ? WHERE id = ? AND attempts = ?"
@@ -82,10 +84,10 @@ class Outbox:
         """What should be delivered by now, longest due first."""
         return [self._item(row) for row in await self._store.rows(_DUE, (now, limit))]
 
-    async def get(self, item_id: str) -> Item | None:
-        """One row, or None when it has been delivered."""
-        row = await self._store.row(_BY_ID, (item_id,))
-        return None if row is None else self._item(row)
+    async def several(self, item_ids: Sequence[str]) -> list[Item]:
+        """The rows of these ids, oldest first, without those that were delivered."""
+        items = [self._item(row) for ids in chunks(item_ids) for row in await self._store.rows(_BY_IDS, ids)]
+        return sorted(items, key=lambda item: (item.created_at, item.id))
 
     async def next_due(self) -> int | None:
         """When the next row is due in ms UTC, None when nothing is left."""
@@ -110,7 +112,9 @@ class Outbox:
 
     async def done(self, *item_ids: str) -> None:
         """Delete what was delivered or given up."""
-        await self._store.write(plan(*(step(_DONE, item_id) for item_id in item_ids), guards=0))
+        await self._store.write(
+            plan(*(step(_DONE, item_id, deferred=True) for item_id in item_ids), guards=0)
+        )
 
     def _item(self, row: Row) -> Item:
         item_id, kind, subject, target, attempts, due_at, created_at, sealed = row

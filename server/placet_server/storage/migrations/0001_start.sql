@@ -85,6 +85,7 @@ CREATE TABLE devices (
     status TEXT NOT NULL,
     ctr BIGINT NOT NULL DEFAULT 0,
     certificate TEXT NOT NULL,
+    foreign_endpoint BIGINT NOT NULL,
     sealed BLOB NOT NULL,
     created_at BIGINT NOT NULL,
     revoked_at BIGINT
