@@ -43,6 +43,15 @@ async def test_num_01_the_number_is_in_the_answer_alone(tmp_path: Path) -> None:
         assert not [text for text in texts if number in text]
 
 
+async def test_hidden_details_are_a_commitment_for_devices(tmp_path: Path) -> None:
+    """The document names hidden details by a salted hash; their names and values are not in it."""
+    async with world(tmp_path) as w:
+        _, document = await w.asked(hidden={"ledger": "canary-4711"})
+        request = jose.peek(document)[1]
+        assert len(jose.unb64u(request["hdh"])) == 32
+        assert not [word for word in ("ledger", "canary", "4711") if word in str(request)]
+
+
 async def test_every_device_gets_the_same_bytes(tmp_path: Path) -> None:
     """However many ask for it at once, a request has one document, signed once and verifiable."""
     async with world(tmp_path) as w:

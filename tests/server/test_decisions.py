@@ -33,6 +33,24 @@ async def test_a_device_approves_and_denies(tmp_path: Path) -> None:
         assert (await w.domain.users.by_id(w.user.id)).confirmed
 
 
+async def test_dur_02_an_answer_and_all_that_follows_are_one_plan(tmp_path: Path) -> None:
+    """Asking and answering are one plan each, so no crash parts a state from its log entry and its deliveries."""
+    async with world(tmp_path) as w:
+        await w.domain.applications.add_webhook("Acme", "https://acme.example/hook", w.now)
+        w.application = await w.domain.applications.named("Acme")
+        phone = await w.enrol()
+        before = w.store.plans
+        created = await w.ask()
+        assert w.store.plans == before + 1
+        request = await w.domain.approvals.document(created.approval.id)
+        before = w.store.plans
+        await w.domain.decisions.decide(phone.answer(request, "approve"), w.now)
+        assert w.store.plans == before + 1
+        assert await w.endings(created) == ["approval.approved"]
+        assert await w.count("outbox", "kind = 'webhook' AND subject = ?", created.approval.id) == 1
+        assert await w.count("decisions", "approval = ?", created.approval.id) == 1
+
+
 _WRONG: list[dict[str, Any]] = [
     {"v": 2},
     {"v": "1"},

@@ -17,8 +17,8 @@ from placet_server.domain.refusals import RefusedError
 from placet_server.domain.services import Domain, build
 from placet_server.domain.users import UserDraft
 from placet_server.domain.values import Application, ApprovalDraft, Caller, Created, Device, User
-from placet_server.ports import Sql, Store, plan
-from placet_server.storage import open_store
+from placet_server.ports import Sql, plan
+from placet_server.storage import SqliteStore, open_store
 from placet_server.testing import ClearSealer, ManualClock, RecordingBus, SeededEntropy
 
 ORIGIN = "https://placet.example"
@@ -85,7 +85,7 @@ class Answerer:
 class World:
     """One server core with an application and a user who has no device yet."""
 
-    def __init__(self, store: Store, domain: Domain, bus: RecordingBus, signer: DocumentKey) -> None:
+    def __init__(self, store: SqliteStore, domain: Domain, bus: RecordingBus, signer: DocumentKey) -> None:
         self.store = store
         self.domain = domain
         self.bus = bus

@@ -48,8 +48,10 @@ def command(path: Path, prefix: str, count: int) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The environment for ``command``: it finds this folder's modules."""
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    """The environment for ``command``: it finds this folder's modules, and the product's where this process does."""
+    here, given = str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")
+    path = os.pathsep.join([given, here] if given else [here])
+    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def finished(words: list[str]) -> list[str]:

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from faults.sabotage import TABLE, Sabotage
+from support.system import needed
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOTS = ("server", "authenticator", "shared")
+COPIED = (*ROOTS, "tests", "docs", "demo", "pyproject.toml")
+DEFECTS = re.compile(r"\b(?:NameError|SyntaxError|IndentationError|ImportError|ModuleNotFoundError)\b")
+"""What would turn a test red because the sabotage itself is botched."""
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the sources and their tests, with the times of the files, so that compiled modules stay good."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name)
+        else:
+            shutil.copy2(source, folder / name)
+    return folder
+
+
+def run_in(copy: Path, tests: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """Run tests of a copy over the modules of the same copy."""
+    roots = os.pathsep.join(str(copy / name) for name in ROOTS)
+    words = ["-q", "-x", "-n0", "--no-header", "--tb=short", *(f"tests/{test}" for test in tests)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=copy,
+        env=environment | {"PYTHONPATH": roots},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("sabotage", TABLE, ids=lambda sabotage: sabotage.name)
+def test_every_broken_promise_turns_a_test_red(tmp_path: Path, sabotage: Sabotage) -> None:
+    """With one promise broken in the source the tests of that promise fail, and fail because of what they saw."""
+    if sabotage.program is not None:
+        needed(sabotage.program)
+    copy = copied(tmp_path)
+    file = copy / sabotage.file
+    file.write_text(sabotage.applied(file.read_text()))
+    done = run_in(copy, sabotage.tests)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    assert re.search(r"\b\d+ failed\b", done.stdout), done.stdout
+    assert not DEFECTS.search(done.stdout), done.stdout
+
+
+def test_an_unbroken_copy_is_green(tmp_path: Path) -> None:
+    """In a copy without sabotage the same tests pass, so that what turns them red is the sabotage alone."""
+    done = run_in(copied(tmp_path), tuple(sorted({test for sabotage in TABLE for test in sabotage.tests})))
+    assert done.returncode == pytest.ExitCode.OK, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("package", ["server/placet_server", "shared/placet_protocol"])
+def test_the_copy_is_what_runs(tmp_path: Path, package: str) -> None:
+    """The modules under test are those of the copy: with a copy that cannot be imported nothing passes."""
+    copy = copied(tmp_path)
+    (copy / package / "__init__.py").write_text('raise RuntimeError("this is the copy")\n')
+    done = run_in(copy, ("server/test_merkle.py", "shared/test_totp.py"))
+    assert done.returncode != pytest.ExitCode.OK
+    assert "this is the copy" in done.stdout
+
+
+def test_every_sabotage_has_a_name_of_its_own() -> None:
+    """Each entry is one case of its own, and breaks something."""
+    assert len({sabotage.name for sabotage in TABLE}) == len(TABLE)
+    assert all(old != new for sabotage in TABLE for old, new in sabotage.edits)
