@@ -16,6 +16,7 @@ from placet_server.ports import Sql, UnsealableError, plan
 from placet_server.ports import step as step_of
 from support.answering import ORIGIN, World, code_of, world
 from support.joining import Joiner, other
+from support.scale import scaled
 
 
 def _plain(w: World) -> Caller:
@@ -48,14 +49,14 @@ async def _joined(w: World, joiner: Joiner) -> Redeemed:
 
 
 async def test_enr_01_tokens_cannot_be_guessed_and_are_kept_as_hash(tmp_path: Path) -> None:
-    """50 invitations carry 50 tokens of 32 bytes; the store has their SHA-256 alone."""
+    """Every invitation carries a token of its own of 32 bytes; the store has their SHA-256 alone."""
     async with world(tmp_path) as w:
         uris = []
-        for _ in range(50):
+        for _ in range(scaled(10_000)):
             enrollment = await _open(w)
             assert enrollment.uri is not None
             uris.append(EnrollmentUri.parse(enrollment.uri))
-        assert len({uri.token for uri in uris}) == 50
+        assert len({uri.token for uri in uris}) == scaled(10_000)
         assert {uri.thumbprint for uri in uris} == {w.signer.kid}
         assert {(uri.origin, uri.name) for uri in uris} == {(ORIGIN, "Acme")}
         tokens = [jose.unb64u(uri.token) for uri in uris]
@@ -80,17 +81,18 @@ async def test_enr_01_a_token_is_used_once_and_for_ten_minutes(tmp_path: Path) -
 
 
 async def test_enr_02_of_many_keys_one_becomes_a_device(tmp_path: Path) -> None:
-    """Ten keys race for one token in ten rounds: one device each, the others hear that it ended."""
+    """Ten keys race for one token, round after round: one device each, the others hear that it ended."""
+    rounds = scaled(200)
     async with world(tmp_path) as w:
-        for number in range(10):
-            user = await w.new_user(f"555020{number}")
+        for number in range(rounds):
+            user = await w.new_user(f"5550{number:04}")
             enrollment = await _open(w, user)
             tries = await asyncio.gather(
                 *(_redeem(w, enrollment, Joiner()) for _ in range(10)), return_exceptions=True
             )
             assert [each.code for each in tries if isinstance(each, RefusedError)] == ["enrollment_ended"] * 9
             assert len(await w.domain.devices.of_user(user.id)) == 1
-        assert await w.count("soft_tokens") == 10
+        assert await w.count("soft_tokens") == rounds
 
 
 CHANGES = [
@@ -337,6 +339,33 @@ async def test_enr_05_two_first_devices_at_once_are_one(tmp_path: Path) -> None:
         answers = await asyncio.gather(*(_confirm(w, *pair) for pair in pairs), return_exceptions=True)
         assert [each.code for each in answers if isinstance(each, RefusedError)] == ["device_pending"]
         assert await w.domain.devices.count_active(w.user.id) == 1
+
+
+async def test_enr_05_who_may_revoke_may_not_put_a_device_in_its_place(tmp_path: Path) -> None:
+    """When the person's device is revoked, a plain key invites no other one, and finishes none that it invited before."""
+    async with world(tmp_path) as w:
+        first, early, joiner = await _joined(w, Joiner()), await _open(w), Joiner()
+        await w.domain.devices.revoke("default", first.device.id, "application", w.now)
+        assert await code_of(_open(w)) == "forbidden"
+        redeemed = await _redeem(w, early, joiner)
+        assert await code_of(_confirm(w, early, joiner.check(early, redeemed))) == "device_pending"
+        assert await w.domain.devices.count_active(w.user.id) == 0
+        opened = w.domain.enrollments.open(w.caller, w.user, None, None, w.now)
+        assert await code_of(opened) == "reason_required"
+        again, joiner = await _open(w, reason="phone lost, ticket 18"), Joiner()
+        redeemed = await _redeem(w, again, joiner)
+        assert (await _confirm(w, again, joiner.check(again, redeemed))).status == "confirmed"
+
+
+async def test_enr_05_a_policy_without_digits_is_no_way_around_that(tmp_path: Path) -> None:
+    """With enrollment.confirmation none, an invitation from before the revocation makes no device active by itself."""
+    async with world(tmp_path, enrollment__confirmation="none") as w:
+        joined = await _redeem(w, await _open(w), Joiner())
+        assert joined.device.status == "active"
+        early = await _open(w)
+        await w.domain.devices.revoke("default", joined.device.id, "application", w.now)
+        late = await _redeem(w, early, Joiner())
+        assert late.device.status == "pending"
 
 
 async def test_enr_06_a_key_belongs_to_one_device(tmp_path: Path) -> None:

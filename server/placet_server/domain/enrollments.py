@@ -97,16 +97,13 @@ class Enrollments:
 
         ``name`` is who invites, the application's name unless given. While the user has an active device a further
         one needs that device's yes, or scope ``devices:admin`` and a ``reason``, which goes into the audit log; when
-        all devices that the user had are gone, the scope alone allows it: otherwise whoever may revoke could put their
-        own device in the place of the person's. Raises ``reason_required``, ``forbidden``, ``user_not_found`` and
-        ``idempotency_conflict``.
+        all devices are gone, the scope alone allows it: else who may revoke could put their own device in the place of
+        the person's. Raises ``reason_required``, ``forbidden``, ``user_not_found`` and ``idempotency_conflict``.
         """
         may = "devices:admin" in caller.scopes
         if not (may and reason) and await self._is_further(user.id):
             if may:
-                raise RefusedError(
-                    "reason_required", "The user has or had a device: say why another one is added."
-                )
+                raise RefusedError("reason_required", "The user has or had a device: say why one is added.")
             if not await self._devices.count_active(user.id):
                 raise RefusedError(
                     "forbidden", "All devices of the user are gone: a new one needs scope devices:admin."
@@ -300,9 +297,8 @@ class Enrollments:
 
     async def _is_further(self, user_id: str) -> bool:
         """Whether the user has or ever had an active device."""
-        if await self._devices.count_active(user_id):
-            return True
-        return await self._store.row(invitations.JOINED, (user_id,)) is not None
+        active = await self._devices.count_active(user_id)
+        return active > 0 or await self._store.row(invitations.JOINED, (user_id,)) is not None
 
     async def _allowed(self, invitation: Invitation, application: Application, user: User, now: int) -> bool:
         """Whether the device may join beside active ones; raises ``device_pending`` when it must wait for a yes."""
