@@ -123,7 +123,7 @@ async def test_num_04_not_me_holds_at_once(tmp_path: Path) -> None:
         await w.ask()
 
 
-async def test_num_04_cancelled_and_superseded_do_not_count(tmp_path: Path) -> None:
+async def test_num_04_cancelled_questions_do_not_count(tmp_path: Path) -> None:
     """Questions that were taken back neither fill a series nor keep one full."""
     async with world(tmp_path) as w:
         phone = await w.enrol()
@@ -149,9 +149,25 @@ async def test_num_04_applications_do_not_hold_each_other(tmp_path: Path) -> Non
         await w.ask(await w.new_user("5550101"))
 
 
+async def test_num_04_superseding_is_no_way_around_the_limit(tmp_path: Path) -> None:
+    """Of 30 questions that each would supersede the oldest, the person's devices get five, then there is a hold."""
+    async with world(tmp_path) as w:
+        await w.enrol()
+        codes = []
+        for _ in range(30):
+            w.clock.advance(ms=1)
+            try:
+                await w.ask(supersede=True)
+            except RefusedError as error:
+                codes.append(error.code)
+        assert codes == ["on_hold"] * 25
+        assert await w.count("approvals") == 5
+        assert await _held_for(w) == 600
+
+
 async def test_a_newer_question_takes_the_place_of_the_oldest(tmp_path: Path) -> None:
     """Where the face wants it, a fourth question supersedes the oldest pending one, also when many come at once."""
-    async with world(tmp_path) as w:
+    async with world(tmp_path, approval__max_unapproved="20") as w:
         made = []
         for _ in range(3):
             made.append(await w.ask())

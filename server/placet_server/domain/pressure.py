@@ -3,7 +3,8 @@
 All moves are single conditional statements, so that the limits hold however many requests arrive at once. A series
 counts the questions that nobody approved; it ends by an approval or when a whole window passes without a question, so
 no window of any position holds more than the limit. A full series holds, and each further full series holds twice as
-long. Cancelled and superseded questions are taken back out.
+long. Cancelled questions are taken back out. Superseded ones are not: the person's devices rang for them, and whoever
+makes the application ask again and again must not thereby escape the limit.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def release(user_id: str, application: str, status: ApprovalStatus, not_me_until
     """What the end of a question does to its counters; ``not_me_until`` is the end of a not-me hold in ms UTC."""
     if status == "approved":
         return step(_APPROVED, user_id, application)
-    if status in {"cancelled", "superseded"}:
+    if status == "cancelled":
         return step(_TAKEN_BACK, user_id, application)
     if not_me_until is not None:
         return step(_NOT_ME, not_me_until, user_id, application)
