@@ -3,6 +3,7 @@
 
 python3 dev.py demo        the main job, end to end, on your own machine
 python3 dev.py test        checks, then all tests (further words go to pytest: a path, -k name)
+python3 dev.py faults      the tests that repeat or break things, with every repetition (half an hour; takes words too)
 python3 dev.py check       format, lint, types, import contracts, file sizes
 python3 dev.py bench       speed, as ratios to bare aiohttp in the same run (--json FILE, --only JOB)
 python3 dev.py system      Debian programs that deeper tests drive (needs root)
@@ -22,7 +23,14 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 STAMP = VENV / "placet-setup"
-SYSTEM = {"strace": "strace", "curl": "curl", "jq": "jq", "zbarimg": "zbar-tools", "oathtool": "oathtool", "tmux": "tmux"}
+SYSTEM = {
+    "strace": "strace",
+    "curl": "curl",
+    "jq": "jq",
+    "zbarimg": "zbar-tools",
+    "oathtool": "oathtool",
+    "tmux": "tmux",
+}
 SOURCES = ("server", "authenticator", "shared", "demo", "tests", "dev.py")
 LINES_MAX = 400
 
@@ -94,6 +102,17 @@ def test(words: list[str]) -> None:
     run("pytest", "-q", *(words or ["-n", "2", "--dist", "worksteal"]))
 
 
+def faults(words: list[str]) -> None:
+    """The tests that look for what only chance, a race or a fault shows, with all repetitions instead of a twentieth."""
+    os.environ["PLACET_TEST_FULL"] = "1"
+    repeating = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        if "support.scale" in path.read_text() and "faults" not in path.parts
+    ]
+    run("pytest", "-q", "-n", "2", "--dist", "worksteal", *(words or ["tests/faults", *repeating]))
+
+
 def system() -> None:
     """Install the Debian programs that deeper tests drive."""
     missing = [package for program, package in SYSTEM.items() if not shutil.which(program)]
@@ -116,6 +135,8 @@ def main(job: str, words: list[str]) -> None:
             run("python", "-m", "demo", *words)
         case "test":
             test(words)
+        case "faults":
+            faults(words)
         case "check":
             check()
         case "bench":
