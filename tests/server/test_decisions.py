@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from placet_protocol import documents, jose
 from placet_server.ports import Sql, plan, step
 from support.answering import DocumentKey, code_of, draft, refused, world
+from support.scale import scaled
 
 
 async def test_a_device_approves_and_denies(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ async def test_dec_01_header_and_key_are_not_the_senders_choice(tmp_path: Path) 
             await refused(w, document)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=scaled(1_000), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 async def test_dec_02_any_changed_field_invalidates_the_answer(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -157,16 +158,16 @@ async def test_dec_02_any_changed_field_invalidates_the_answer(
 
 
 async def test_dec_03_the_same_document_again_gets_the_same_answer(tmp_path: Path) -> None:
-    """Posted 50 times, one after the other and at once, a decision makes one event and one webhook row."""
+    """Posted again and again, one after the other and at once, a decision makes one event and one webhook row."""
     async with world(tmp_path) as w:
         await w.domain.applications.add_webhook("Acme", "https://acme.example/hook", w.now)
         phone = await w.enrol()
         _, request = await w.asked()
         answer = phone.answer(request, "approve")
         decide = w.domain.decisions.decide
-        together = await asyncio.gather(*(decide(answer, w.now) for _ in range(25)))
+        together = await asyncio.gather(*(decide(answer, w.now) for _ in range(scaled(500))))
         w.clock.advance(seconds=600)
-        later = [await decide(answer, w.now) for _ in range(25)]
+        later = [await decide(answer, w.now) for _ in range(scaled(500))]
         assert [each.repeated for each in together + later].count(False) == 1
         assert (
             len({(each.approval, each.status, each.reason, each.decided_at) for each in together + later})
@@ -275,7 +276,7 @@ def _fits(name: str, value: object) -> bool:
 
 
 async def test_dec_10_fuzzed_payloads_never_approve(tmp_path: Path) -> None:
-    """500 well-signed payloads with values and members changed at random approve nothing."""
+    """Well-signed payloads with values and members changed at random approve nothing."""
     chance = random.Random(10)
     junk = [
         None,
@@ -297,7 +298,7 @@ async def test_dec_10_fuzzed_payloads_never_approve(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         phone = await w.enrol()
         created, request = await w.asked(number="entry:3")
-        for _ in range(500):
+        for _ in range(scaled(10_000)):
             members = phone.members(request, "approve", created.number)
             for name in chance.sample(sorted(members), chance.randint(1, 3)):
                 if chance.random() < 0.3:

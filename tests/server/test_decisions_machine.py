@@ -16,6 +16,7 @@ from placet_protocol.approval import Event, next_state
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Approval, Created, Decided
 from support.answering import draft, world
+from support.scale import scaled
 
 T = TypeVar("T")
 MAX_PENDING = 3
@@ -121,5 +122,5 @@ class Lives(RuleBasedStateMachine):
 TestDec07 = Lives.TestCase
 TestDec07.__doc__ = "DEC-07: nothing but the transition table happens; final states never change."
 TestDec07.settings = settings(
-    max_examples=10, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=scaled(200), stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )

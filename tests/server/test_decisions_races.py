@@ -7,8 +7,9 @@ from pathlib import Path
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Created
 from support.answering import Answerer, World, world
+from support.scale import scaled
 
-ROUNDS = 50
+ROUNDS = scaled(1_000)
 _FREE = {"approval__max_unapproved": "100", "approval__window": "10"}
 
 
@@ -39,7 +40,7 @@ async def _answerers(w: World, count: int) -> list[Answerer]:
 
 
 async def test_dec_04_the_first_of_eight_devices_wins(tmp_path: Path) -> None:
-    """In 50 rounds of 8 devices each round has one winner; the others are told the same final state."""
+    """In every round of 8 devices one answer wins; the others are told the same final state."""
     chance, states = random.Random(4), set()
     async with world(tmp_path, **_FREE) as w:
         phones = await _answerers(w, 8)
@@ -89,7 +90,7 @@ async def test_dec_05_arrival_at_the_end_is_too_late(tmp_path: Path) -> None:
 
 
 async def test_dec_06_cancel_and_approve_never_both(tmp_path: Path) -> None:
-    """In 50 races of the application's cancel against an approval one wins and the other is told."""
+    """In every race of the application's cancel against an approval one wins and the other is told."""
     chance, states = random.Random(6), set()
     async with world(tmp_path, **_FREE) as w:
         (phone,) = await _answerers(w, 1)
@@ -114,7 +115,7 @@ async def test_dec_06_cancel_and_approve_never_both(tmp_path: Path) -> None:
 
 
 async def test_dec_08_answers_belong_to_their_senders(tmp_path: Path) -> None:
-    """500 concurrent decisions of 50 devices, good and foreign ones mixed: each outcome is its sender's own."""
+    """Many concurrent decisions of 50 devices, good and foreign ones mixed: each outcome is its sender's own."""
     chance = random.Random(8)
     async with world(tmp_path) as w:
         users = [await w.new_user(f"55501{number:02d}") for number in range(1, 51)]
@@ -128,7 +129,7 @@ async def test_dec_08_answers_belong_to_their_senders(tmp_path: Path) -> None:
             assert heard in ({wanted, f"lost to {wanted}"} if mine == other else {"invalid_decision"})
 
         pairs = [(mine, mine) for mine in range(50)]
-        pairs += [(chance.randrange(50), chance.randrange(50)) for _ in range(450)]
+        pairs += [(chance.randrange(50), chance.randrange(50)) for _ in range(scaled(9_000))]
         chance.shuffle(pairs)
         await asyncio.gather(*(one(*pair) for pair in pairs))
         for mine, (created, _) in enumerate(asked):

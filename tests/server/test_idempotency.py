@@ -11,6 +11,7 @@ from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Created
 from placet_server.ports import Sql, plan
 from support.answering import World, code_of, draft, world
+from support.scale import scaled
 
 ANSWER = Kept(201, b'{"id":"1"}')
 
@@ -60,14 +61,14 @@ async def test_api_07_keys_belong_to_their_caller(tmp_path: Path) -> None:
 
 
 async def test_api_07_creating_at_once_creates_once(tmp_path: Path) -> None:
-    """Of two simultaneous creates under one key, in 50 rounds, one asks; the other is told of the conflict."""
+    """Of two simultaneous creates under one key, round after round, one asks; the other is told of the conflict."""
     async with world(tmp_path, approval__max_pending="100", approval__max_unapproved="100") as w:
-        for number in range(50):
+        for number in range(scaled(1_000)):
             tries = await asyncio.gather(
                 *(_create(w, f"key-{number}") for _ in range(2)), return_exceptions=True
             )
             assert [each.code for each in tries if isinstance(each, RefusedError)] == ["idempotency_conflict"]
-        assert await w.count("approvals") == 50
+        assert await w.count("approvals") == scaled(1_000)
 
 
 async def test_key_04_kept_answers_are_sealed_in_their_place(tmp_path: Path) -> None:

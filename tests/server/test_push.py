@@ -23,6 +23,7 @@ from placet_server.domain.outbox import Item
 from placet_server.ports import Sql, plan, step
 from support.answering import Answerer, World, world
 from support.receivers import Receiver, receiver
+from support.scale import scaled
 
 LOOPBACK = ["127.0.0.0/8"]
 CANARY = "canary-7f3a"
@@ -91,16 +92,16 @@ def opened(who: Answerer, body: bytes) -> object:
 
 
 async def test_psh_01_every_push_is_one_fresh_record_for_the_device_alone(pushing: Pushing) -> None:
-    """Fifty bodies: at most 4,096 bytes, all salts and keys distinct, no plaintext, opened by the device's key only."""
+    """Of many bodies each has at most 4,096 bytes, all salts and keys distinct, no plaintext, opened by the device's key only."""
     async with push_service() as service:
         who = await pushing.device(service.url + "/p")
-        for number in range(50):
+        for number in range(scaled(1_000)):
             created = await pushing.world.ask(message=f"{CANARY} {number}")
             assert await pushing.push(created.approval.id) is None
         bodies = [body for _, _, body in service.posts]
-    assert len(bodies) == 50
+    assert len(bodies) == scaled(1_000)
     assert all(len(body) <= 4_096 for body in bodies)
-    assert len({body[:16] for body in bodies}) == len({body[21:86] for body in bodies}) == 50
+    assert len({body[:16] for body in bodies}) == len({body[21:86] for body in bodies}) == scaled(1_000)
     assert not any(CANARY.encode() in body or b"5550100" in body for body in bodies)
     said = [opened(who, body) for body in bodies]
     assert all(isinstance(each, dict) and each["type"] == "request" for each in said)
