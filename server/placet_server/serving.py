@@ -8,14 +8,15 @@ from collections.abc import Callable
 
 from placet_server import app
 from placet_server.settings import Settings
-from placet_server.system import SystemClock, SystemEntropy
+from placet_server.system import SystemClock, SystemEntropy, settle
 from placet_server.web import logging
 
 
 def serve(settings: Settings, ready: Callable[[str, str], None]) -> None:
     """Serve until SIGTERM or SIGINT, then finish what has begun and return.
 
-    ``ready`` gets the public URL and that of the address listened on. A second signal ends the process at once. Raises ``SettingsError`` and ``StoreUnavailableError`` before it is ready.
+    ``ready`` gets the public URL and that of the address listened on. A second signal ends the process at once. Raises
+    ``SettingsError`` and ``StoreUnavailableError`` before it is ready.
     """
     logging.configure()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -35,6 +36,7 @@ async def _serve(settings: Settings, ready: Callable[[str, str], None]) -> None:
     server = await app.build(settings, SystemClock(), SystemEntropy())
     try:
         await server.start()
+        settle()
         ready(server.url, server.listening)
         logging.event("serving", url=server.url)
         await ended.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import resource
 import secrets
@@ -11,6 +12,7 @@ import time
 from typing import Final
 
 _PR_SET_DUMPABLE: Final = 4
+_GC_THRESHOLD: Final = 20_000
 
 
 class SystemClock:
@@ -31,6 +33,17 @@ class SystemEntropy:
     def below(self, limit: int) -> int:
         """An unbiased integer from 0 to limit - 1."""
         return secrets.randbelow(limit)
+
+
+def settle() -> None:
+    """Spare a running server's memory from being searched for cycles again and again.
+
+    What was made by now lives as long as the process. Requests make hardly any cycles, so the collector may look less
+    often: it took 6 to 17 % of a small call's processor time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD, 20, 20)
 
 
 def harden() -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from placet_server import app
 from placet_server.settings import Settings
-from placet_server.system import SystemClock, SystemEntropy
+from placet_server.system import SystemClock, SystemEntropy, settle
 
 with contextlib.suppress(ImportError):
     import uvloop
@@ -26,6 +26,7 @@ async def serve(folder: Path) -> None:
     """Serve until standard input ends."""
     server = await app.build(Settings(data=folder, port=0), SystemClock(), SystemEntropy())
     await server.start()
+    settle()
     print(urlsplit(server.listening).port, flush=True)
     loop = asyncio.get_running_loop()
     while await loop.run_in_executor(None, sys.stdin.readline):

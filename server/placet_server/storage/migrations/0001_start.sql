@@ -1,5 +1,6 @@
 -- Portable SQL: the same text runs on SQLite and PostgreSQL. Times are integer milliseconds UTC, ids are text.
--- "sealed" columns hold AES-256-GCM ciphertext bound to table and row; BLOB is spelled BYTEA by the PostgreSQL runner.
+-- "sealed" columns hold AES-256-GCM ciphertext bound to table and row. For PostgreSQL the runner spells BLOB as BYTEA and
+-- INTEGER PRIMARY KEY as BIGINT PRIMARY KEY, and leaves WITHOUT ROWID out: with it SQLite keeps one tree, not two.
 
 CREATE TABLE organizations (
     id TEXT PRIMARY KEY,
@@ -54,7 +55,7 @@ CREATE TABLE handles (
     handle BLOB NOT NULL,
     user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     PRIMARY KEY (org, handle)
-);
+) WITHOUT ROWID;
 CREATE INDEX handles_of_user ON handles (user_id);
 
 -- "ask" is the approval request by which an active device allows a further one.
@@ -134,7 +135,7 @@ CREATE TABLE pressure (
     hold_factor BIGINT NOT NULL,
     not_me_until BIGINT NOT NULL,
     PRIMARY KEY (user_id, application)
-);
+) WITHOUT ROWID;
 
 -- "device" is set where an enrolment gave the token: it counts once that device is active, and ends with it.
 CREATE TABLE soft_tokens (
@@ -156,7 +157,7 @@ CREATE TABLE throttles (
     failures BIGINT NOT NULL,
     blocked_until BIGINT NOT NULL,
     updated_at BIGINT NOT NULL
-);
+) WITHOUT ROWID;
 
 CREATE TABLE webhooks (
     id TEXT PRIMARY KEY,
@@ -177,7 +178,7 @@ CREATE TABLE outbox (
     due_at BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     sealed BLOB
-);
+) WITHOUT ROWID;
 CREATE INDEX outbox_due ON outbox (due_at);
 CREATE INDEX outbox_webhooks_in_order ON outbox (subject) WHERE kind = 'webhook';
 
@@ -187,7 +188,7 @@ CREATE TABLE acks (
     item TEXT NOT NULL,
     acked_at BIGINT NOT NULL,
     PRIMARY KEY (device, item)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE notices (
     id TEXT PRIMARY KEY,
@@ -205,16 +206,17 @@ CREATE TABLE idempotency (
     status BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     sealed BLOB NOT NULL
-);
+) WITHOUT ROWID;
 
 CREATE TABLE audit (
-    seq BIGINT PRIMARY KEY,
+    seq INTEGER PRIMARY KEY,
     at BIGINT NOT NULL,
     kind TEXT NOT NULL,
     body TEXT NOT NULL,
     leaf BLOB NOT NULL
 );
 
+-- The id begins with the time, so its order is the order of time.
 CREATE TABLE api_log (
     id TEXT PRIMARY KEY,
     at BIGINT NOT NULL,
@@ -227,8 +229,7 @@ CREATE TABLE api_log (
     application TEXT,
     credential TEXT,
     took_us BIGINT NOT NULL
-);
-CREATE INDEX api_log_by_time ON api_log (at);
+) WITHOUT ROWID;
 
 CREATE TABLE signing_keys (
     kid TEXT PRIMARY KEY,
