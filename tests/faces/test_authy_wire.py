@@ -289,7 +289,7 @@ async def test_a_lenient_credential_lets_an_unconfirmed_user_in_only_when_it_say
 
 
 async def test_num_03_the_face_is_no_way_around_a_number(server: LiveServer) -> None:
-    """Where policy asks a number for this face, its requests ask one too."""
+    """Where policy asks a number for this face, its requests ask one too, and the one answer that may tells it."""
     user = await ada(server)
     await server.domain.applications.set_policies("acme", {"authy.number": "entry:4"}, server.clock.now())
     status, answer = await send(
@@ -300,3 +300,24 @@ async def test_num_03_the_face_is_no_way_around_a_number(server: LiveServer) -> 
     uuid = answer["approval_request"]["uuid"]
     approval = await server.domain.approvals.get(application, uuid, server.clock.now())
     assert approval.draft.number == "entry:4"
+    number = answer["approval_request"]["number"]
+    assert len(number) == 4
+    assert number.isdigit()
+    status, later = await send(server, "GET", f"/onetouch/json/approval_requests/{uuid}")
+    assert (status, "number" in later["approval_request"]) == (200, False)
+
+
+async def test_half_a_character_anywhere_in_a_question_is_no_failure(server: LiveServer) -> None:
+    """A lone surrogate in any field is shown as what it is, or refused; the server never fails over it."""
+    user = await ada(server)
+    path = f"/onetouch/json/users/{user}/approval_requests"
+    half = "\ud800"
+    for more, expected in (
+        ({"logos": [{"res": half, "url": half}]}, 200),
+        ({"details": {half: half}}, 200),
+        ({"message": half}, 200),
+        ({"hidden_details": {half: half}}, 400),
+        ({"seconds_to_expire": half}, 400),
+    ):
+        status, _ = await send(server, "POST", path, json.dumps({"message": "Hi"} | more))
+        assert status == expected, more

@@ -132,7 +132,11 @@ TABLE: Final[tuple[Policy, ...]] = (
         0,
         100_000,
     ),
-    _other("authy.number", "none|entry:2..6", "As approval.number, for requests by the Authy face."),
+    _other(
+        "authy.number",
+        "none|entry:2..6",
+        "As approval.number, for requests by the Authy face; their answer then tells the number.",
+    ),
     _other(
         "callback.hosts",
         "hosts",

@@ -188,12 +188,10 @@ class AuthyFace:
         user = await self._domain.users.ref(call.by.org, _tfa_id(request))
         draft = _draft(await params.read(request), call.by.application.policies.authy_number)
         created = await self._domain.approvals.create(call.by, user, draft, call.now)
-        return ok(
-            request,
-            approval_request={"uuid": created.approval.id},
-            message="Approval request created.",
-            success=True,
-        )
+        asked = {"uuid": created.approval.id}
+        if created.number is not None:  # Authy knows no such field; without it nobody could show the number
+            asked["number"] = created.number
+        return ok(request, approval_request=asked, message="Approval request created.", success=True)
 
     async def _asked(self, request: web.Request, call: Call) -> web.Response:
         sought = request.match_info["id"]
@@ -263,7 +261,10 @@ def _draft(sent: dict[str, Any], number: str) -> ApprovalDraft:
             for label, value in details.items()
         ),
         hidden=hidden,
-        logos=tuple((str(logo.get("res", ""))[:10], str(logo.get("url", ""))[:500]) for logo in logos[:10]),
+        logos=tuple(
+            (visible(str(logo.get("res", "")))[:10], visible(str(logo.get("url", "")))[:500])
+            for logo in logos[:10]
+        ),
         supersede=True,
     )
 
