@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -14,6 +16,7 @@ from placet_authenticator.commands.enrollment import devices, enroll, leave
 from placet_authenticator.commands.passphrases import passphrase
 from placet_authenticator.commands.receipts import receipt
 from placet_authenticator.errors import AuthenticatorError
+from placet_authenticator.settings import Settings, home
 from placet_protocol.text import visible
 
 _EPILOG: Final = """\b
@@ -42,6 +45,7 @@ class _Program(click.Group):
 @click.group(
     cls=_Program,
     epilog=_EPILOG,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="placet")
@@ -49,12 +53,38 @@ class _Program(click.Group):
 def main(ctx: click.Context) -> None:
     """Placet: approve or deny what is asked of you, and make codes.
 
-    Start with `placet enroll URI`; then `placet list` shows what waits.
+    Without a command it opens the app. Each job of the app is a command too: start with `placet enroll URI`; then
+    `placet list` shows what waits.
     """
     if os.environ.get("NO_COLOR"):
         ctx.color = False
     # A core dump would hold the vault key.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if ctx.invoked_subcommand is not None:
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        click.echo(ctx.get_help())
+        ctx.exit(2)
+    ctx.invoke(app)
+
+
+@main.command()
+@click.option(
+    "--passphrase-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="PLACET_PASSPHRASE_FILE",
+    help="File (0600) whose first line is the passphrase; also PLACET_PASSPHRASE_FILE.",
+)
+@click.option("--keyring", is_flag=True, help="Take the passphrase from the operating system's keyring.")
+def app(passphrase_file: Path | None, keyring: bool) -> None:  # noqa: FBT001  click passes flags
+    """Open the app, as `placet` alone does."""
+    from placet_authenticator.tui.app import PlacetApp  # loads the terminal toolkit
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError("The app needs a terminal. Each of its jobs is a command: placet --help")
+    screens = PlacetApp(Settings(home(os.environ), passphrase_file, keyring=keyring))
+    screens.run()
+    sys.exit(screens.return_code)
 
 
 for _command in (

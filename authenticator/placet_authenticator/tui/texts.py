@@ -1,0 +1,77 @@
+"""Words for people: lengths of time, outcomes, and foreign text that draws nothing but itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from textual.content import Content
+
+from placet_protocol.text import visible
+
+if TYPE_CHECKING:
+    from placet_authenticator.inbox import Connection, Ended
+
+_OUTCOMES: Final = {
+    "approved": "Approved",
+    "denied": "Denied",
+    "expired": "Expired",
+    "cancelled": "Withdrawn",
+    "superseded": "Replaced",
+    "failed": "Device removed",
+}
+_REASONS: Final = {
+    "mistake": "as a mistake",
+    "not_me": "as not started by you",
+    "wrong_number": "because the number was wrong",
+}
+
+
+def foreign(text: str, *, newline: bool = False) -> Content:
+    """Text that somebody else wrote: filtered once more, and never markup."""
+    return Content(visible(text, newline=newline))
+
+
+def one_line(text: str) -> str:
+    """The text on one line, every line break shown as ⏎."""
+    return visible(" ⏎ ".join(part.strip() for part in text.split("\n")))
+
+
+def clock_time(ms: int) -> str:
+    """A length of time as a clock shows it: ``4:05``, ``1:02:03``."""
+    minutes, seconds = divmod(max(0, ms) // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def ago(ms: int) -> str:
+    """An age in one unit, e.g. ``12 s``, ``4 min``, ``3 h``, ``2 d``."""
+    seconds = max(0, ms) // 1000
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def outcome_word(ended: Ended) -> str:
+    """How it ended, in one word."""
+    return _OUTCOMES[ended.outcome]
+
+
+def outcome_sentence(ended: Ended) -> str:
+    """How it ended, by whom and why."""
+    by = {"time": "its time was over", "the server": "the server removed this device"}.get(
+        ended.by, f"by {ended.by}"
+    )
+    reason = _REASONS.get(ended.reason, "")
+    return " ".join(part for part in (by, reason) if part) + f": {one_line(ended.entry.message)}"
+
+
+def connection_words(connection: Connection | None, now: int) -> str:
+    """How a server is reached, e.g. ``connected`` or ``offline for 4 min``."""
+    match connection:
+        case None:
+            return "connecting"
+        case _ if connection.state == "offline":
+            return f"offline for {ago(now - connection.since)}"
+        case _:
+            return {"socket": "connected", "poll": "connected by polling"}.get(connection.state, "connecting")
