@@ -139,8 +139,10 @@ async def run_alone(settings: Settings, command: str, arguments: Mapping[str, An
 def _core(found: Installation, settings: Settings, clock: Clock, entropy: Entropy) -> Core:
     bus = LocalBus()
     keyring = found.keyring
-    domain = services.build(found.store, keyring.sealer, keyring.signer, entropy, bus, found.public_url)
     egress = Egress(allow=settings.egress_allow, ca_file=settings.egress_ca_file)
+    domain = services.build(
+        found.store, keyring.sealer, keyring.signer, entropy, bus, found.public_url, egress.refusal
+    )
     webhooks = WebhookSender(egress)
     return Core(domain, bus, egress, webhooks, Desk(domain, found.store, clock, entropy, webhooks))
 

@@ -44,6 +44,10 @@ class Step(NamedTuple):
     deferred: bool = False
 
 
+UrlRule = Callable[[str], str | None]
+"""Why the server's way out would not call a URL, by its spelling alone, as a sentence without its end; else None."""
+
+
 class Leaf(NamedTuple):
     """One entry of the audit log: when (ms UTC), what happened, the canonical JSON and its RFC 6962 leaf hash."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from placet_server.domain.refusals import RefusedError
 from placet_server.testing import live_server
 from support.native import Native, clock_of, native_api
 
@@ -209,6 +210,32 @@ async def test_a_caller_may_only_strengthen_policy(native: Native) -> None:
     assert (status, "approval.max_ttl is 120" in problem["detail"]) == (400, True)
     status, problem = await native.ask(number="none")
     assert (status, "entry:3" in problem["detail"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://10.0.0.1/hook",
+        "https://[::ffff:169.254.169.254]/latest",
+        "https://[fd00::1]/",
+        "https://2130706433/",
+        "https://0x7f.1/",
+        "https://192.168.1.1:22/",
+        "http://8.8.8.8/plain",
+        "https://acme.example\\@10.0.0.1/",
+    ],
+)
+async def test_ssr_01_what_would_not_be_called_is_refused_when_it_is_named(native: Native, url: str) -> None:
+    """Webhooks and callbacks to forbidden addresses are refused at save, even where policy allows any host."""
+    applications, now = native.server.domain.applications, native.server.clock.now
+    await applications.set_policies("acme", {"callback.hosts": "*"}, now())
+    clock_of(native).advance(seconds=2)
+    status, problem = await native.ask(callback_url=url)
+    assert (status, problem["code"]) == (400, "invalid_request")
+    with pytest.raises(RefusedError) as refused:
+        await applications.add_webhook("acme", url, now())
+    assert refused.value.code == "invalid_request"
+    assert (await native.ask(callback_url="http://127.0.0.1:9/allowed"))[0] == 201
 
 
 async def test_a_callback_goes_to_registered_hosts_only(native: Native) -> None:

@@ -192,7 +192,7 @@ async def test_tot_08_guesses_at_once_are_no_more_guesses(tmp_path: Path) -> Non
         assert answers.count("throttled") == 56
         assert answers[-1] == "throttled"
     store = await open_store(tmp_path / "placet.db")
-    tokens = build(store, ClearSealer(), w.signer, w.entropy, w.bus, ORIGIN).soft_tokens
+    tokens = build(store, ClearSealer(), w.signer, w.entropy, w.bus, ORIGIN, lambda _: None).soft_tokens
     assert await tokens.verify(w.caller, w.user, phone.code(w.now), w.now) == "throttled"
     await store.close()
 

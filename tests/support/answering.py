@@ -197,7 +197,7 @@ def draft(**changes: Any) -> ApprovalDraft:
 async def world(path: Path, **policies: str) -> AsyncIterator[World]:
     """A core in ``path``; policies with ``__`` for the dot, no number by default."""
     store, bus, signer = await open_store(path / "placet.db"), RecordingBus(), DocumentKey()
-    domain = build(store, ClearSealer(), signer, SeededEntropy(), bus, ORIGIN)
+    domain = build(store, ClearSealer(), signer, SeededEntropy(), bus, ORIGIN, lambda _: None)
     made = World(store, domain, bus, signer)
     await domain.organizations.ensure_default(made.now)
     made.application = await made.new_application("Acme", **({"approval__number": "none"} | policies))

@@ -22,7 +22,7 @@ from placet_server.domain.organizations import DEFAULT_ORG
 from placet_server.domain.policies import Policies, parse
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Application, Caller, Scope, Webhook
-from placet_server.ports import Entropy, Row, Sealer, Sql, Step, Store, plan, step
+from placet_server.ports import Entropy, Row, Sealer, Sql, Step, Store, UrlRule, plan, step
 
 DEFAULT_SCOPES: Final[tuple[Scope, ...]] = ("approvals", "users", "codes")
 _OVERLAP_MS: Final = 24 * 3600 * 1000
@@ -106,10 +106,11 @@ class _Known(NamedTuple):
 class Applications:
     """The relying applications of the installation, and who is calling."""
 
-    def __init__(self, store: Store, sealer: Sealer, entropy: Entropy) -> None:
+    def __init__(self, store: Store, sealer: Sealer, entropy: Entropy, url_rule: UrlRule) -> None:
         self._store = store
         self._sealer = sealer
         self._entropy = entropy
+        self._url_rule = url_rule
         self._known: dict[bytes, _Known] = {}
         self._by_id: dict[str, Application] = {}
         self.generation = 0
@@ -225,9 +226,9 @@ class Applications:
         self.forget()
 
     async def add_webhook(self, name: str, url: str, now: int) -> Webhook:
-        """A new endpoint with a secret of its own; raises ``invalid_request`` for what is no http(s) URL."""
+        """A new endpoint with a secret of its own; raises ``invalid_request`` for a URL that may not be called."""
         application = await self.named(name)
-        check_url(url)
+        self.check_callable(url)
         webhook = Webhook(
             new_id(now, self._entropy),
             application.id,
@@ -270,6 +271,13 @@ class Applications:
             disabled = leaf(now, "webhook.disabled", application.org, application.id, webhook=webhook_id)
             await self._store.write(plan(step(_DISABLE_WEBHOOK, webhook_id), leaf=disabled))
             self.forget()
+
+    def check_callable(self, url: str) -> None:
+        """Raise ``invalid_request`` for what is no URL or would be refused, by its spelling, when it is called."""
+        check_url(url)
+        sentence = self._url_rule(url)
+        if sentence is not None:
+            raise RefusedError("invalid_request", f"{sentence}.")
 
     def forget(self) -> None:
         """Read everything anew: something about applications, keys or webhooks changed."""

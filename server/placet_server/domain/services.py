@@ -19,7 +19,7 @@ from placet_server.domain.outbox import Outbox
 from placet_server.domain.receipts import Receipts
 from placet_server.domain.softtokens import SoftTokens
 from placet_server.domain.users import Users
-from placet_server.ports import Bus, Entropy, Sealer, Signer, Store
+from placet_server.ports import Bus, Entropy, Sealer, Signer, Store, UrlRule
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,20 @@ class Domain:
 
 
 def build(
-    store: Store, sealer: Sealer, signer: Signer, entropy: Entropy, bus: Bus, public_url: str
+    store: Store,
+    sealer: Sealer,
+    signer: Signer,
+    entropy: Entropy,
+    bus: Bus,
+    public_url: str,
+    url_rule: UrlRule,
 ) -> Domain:
-    """The core over these ports; ``public_url`` is the origin that documents name, without a slash at its end."""
-    applications = Applications(store, sealer, entropy)
+    """The core over these ports.
+
+    ``public_url`` is the origin that documents name, without a slash at its end; ``url_rule`` says which endpoints
+    may be registered.
+    """
+    applications = Applications(store, sealer, entropy, url_rule)
     users = Users(store, sealer, entropy, bus)
     notices = Notices(store, sealer, entropy)
     devices = Devices(store, sealer, entropy, bus, notices, applications)

@@ -18,7 +18,7 @@ from placet_server.domain.items import Item, end_body
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.services import Domain
 from placet_server.domain.values import Caller, Device
-from placet_server.ports import Clock, Entropy, Hub
+from placet_server.ports import Clock, Entropy, Hub, UrlRule
 from placet_server.web.gate import Call, Doc, Gate, body, decode
 from placet_server.web.problems import problem
 from placet_server.web.proofs import HEADER, NONCE_HEADER, Proofs
@@ -31,8 +31,6 @@ IDS_MAX: Final = 100
 ITEMS_MAX: Final = 50
 
 ItemId = Annotated[str, Meta(min_length=1, max_length=64)]
-EndpointRule = Callable[[str], str | None]
-"""Why a push endpoint may not be used, as a sentence; None when it may."""
 
 
 class EnrolledAnswer(Struct):
@@ -138,7 +136,7 @@ class DeviceApi:
         clock: Clock,
         entropy: Entropy,
         public_url: str,
-        endpoint_rule: EndpointRule,
+        endpoint_rule: UrlRule,
     ) -> None:
         self._gate: Final = gate
         self._domain: Final = domain

@@ -34,6 +34,7 @@ class ApprovalRoutes:
 
     def __init__(self, gate: Gate, domain: Domain, clock: Clock, bus: Bus) -> None:
         self._gate = gate
+        self._applications = domain.applications
         self._users = domain.users
         self._approvals = domain.approvals
         self._receipts = domain.receipts
@@ -46,6 +47,8 @@ class ApprovalRoutes:
         wanted = await json_body(request, ApprovalBody)
         caller = call.by
         draft = draft_of(wanted, caller.application)
+        if draft.callback_url is not None:
+            self._applications.check_callable(draft.callback_url)
         user = await self._users.ref(caller.org, wanted.tfa_id)
         if HEADER not in request.headers:
             return reply(201, created_of(await self._approvals.create(caller, user, draft, call.now)))
