@@ -46,6 +46,19 @@ async def test_dec_11_a_receipt_verifies_with_the_key_set_alone(
         assert jose.b64u(decision) in leaf[1]
 
 
+async def test_dec_11_a_clock_set_back_makes_no_unbelievable_receipt(tmp_path: Path) -> None:
+    """An answer that arrives before its question or device was made, by the server's clock, is dated as they are."""
+    async with world(tmp_path) as w:
+        created, request = await w.asked()
+        w.clock.advance(seconds=10)
+        phone = await w.enrol()
+        w.clock.advance(seconds=-90)
+        decided = await w.domain.decisions.decide(phone.answer(request, "approve"), w.now)
+        assert decided.decided_at == phone.device.created_at
+        signed = await w.domain.receipts.receipt(w.application.id, created.approval.id)
+        assert verify(signed, w.signer.jwks()).decided_at == decided.decided_at // 1000
+
+
 async def test_dec_11_a_changed_receipt_fails(tmp_path: Path) -> None:
     """With any of 50 places changed, or another key set, nothing is proven."""
     for name in ("one", "other"):

@@ -82,19 +82,21 @@ class Decisions:
         if is_due(question.approval, now):
             await self._endings.end(question, Ending("expired", question.approval.expires_at), now)
         elif question.approval.status == "pending":
-            ending = self._judged(question, decision, device, digest, now)
+            # A clock that was set back must not date the answer before the question: no receipt of it would verify.
+            at = max(now, question.approval.created_at, device.created_at)
+            ending = self._judged(question, decision, device, digest, at)
             failed = await self._endings.end(
                 question,
                 ending,
                 now,
                 guards=(step(_COUNT, decision.ctr, device.id, decision.ctr),),
                 steps=(
-                    step(_KEEP, decision.rid, device.id, digest, document, now),
+                    step(_KEEP, decision.rid, device.id, digest, document, at),
                     *((self._users.confirm_step(device.user_id),) if ending.status == "approved" else ()),
                 ),
             )
             if failed == 0:
-                return Decided(decision.rid, ending.status, ending.reason, now)
+                return Decided(decision.rid, ending.status, ending.reason, at)
             if failed > 1:
                 await self._refuse_counter(question.approval, device, now)
         return await self._faster(decision.rid, device, digest)
@@ -130,17 +132,17 @@ class Decisions:
 
     @staticmethod
     def _judged(
-        question: Question, decision: documents.Decision, device: Device, digest: bytes, now: int
+        question: Question, decision: documents.Decision, device: Device, digest: bytes, at: int
     ) -> Ending:
-        """What the answer means; a missing or misshaped number where one is asked is no answer at all."""
+        """What the answer at ``at`` means; a missing or misshaped number where one is asked is no answer at all."""
         number, typed = question.secrets.number, decision.num
         if decision.dec == "deny":
-            return Ending("denied", now, decision.rsn, device.id, digest)
+            return Ending("denied", at, decision.rsn, device.id, digest)
         if len(typed or "") != len(number or ""):
             raise _invalid()
         right = hmac.compare_digest(typed or "", number or "")
         reason = decision.rsn if right else "wrong_number"
-        return Ending(outcome(decision.dec, right), now, reason, device.id, digest)
+        return Ending(outcome(decision.dec, right), at, reason, device.id, digest)
 
     async def _faster(self, approval_id: str, device: Device, digest: bytes) -> Decided:
         """The answer to who came second: with the very same document the same answer, otherwise the final state."""
