@@ -343,6 +343,21 @@ async def test_callback_urls_are_signed_with_the_first_secret(delivering: Delive
             Webhook(secret).verify(body, headers)
 
 
+async def test_a_callback_stays_signed_when_its_webhook_was_replaced(delivering: Delivering) -> None:
+    """What waits for a callback URL while the first webhook is replaced goes out under the new one's secret."""
+    applications, world = delivering.world.domain.applications, delivering.world
+    async with scripted() as hook, scripted() as callback:
+        await delivering.hook(hook.url)
+        await delivering.event(callback=callback.url, publish=False)
+        (old,) = await applications.webhooks("Acme")
+        await applications.remove_webhook(old.id, world.now)
+        secret = await delivering.hook(hook.url)
+        async with delivering.running():
+            await callback.count(1)
+        _, headers, body = callback.posts[0]
+        Webhook(secret).verify(body, headers)
+
+
 async def test_whk_11_an_events_payload_is_thin(delivering: Delivering) -> None:
     """The webhook of a decision holds ids, states and times: no message, detail or number."""
     async with scripted() as target, delivering.running():

@@ -238,7 +238,10 @@ class Dispatcher:
         await self._later(item, due_at)
 
     async def _attempt(self, item: Item, body: WebhookBody) -> Attempt | None:
-        """One attempt with the endpoint's current secret, or None when the endpoint is no more."""
+        """One attempt with the endpoint's current secret, or None when the endpoint is no more.
+
+        A callback URL has no secret of its own: should the one that was to sign be removed, the oldest left signs.
+        """
         try:
             application = await self._applications.by_id(body.application)
         except RefusedError:
@@ -246,7 +249,8 @@ class Dispatcher:
         secrets = {webhook.id: webhook.secret for webhook in application.webhooks}
         if item.target and item.target not in secrets:
             return None
-        return await self._sender.send(body, secrets.get(body.secret_id or ""), self._clock.now())
+        secret = secrets.get(body.secret_id or "", next(iter(secrets.values()), None))
+        return await self._sender.send(body, secret, self._clock.now())
 
     def _next(self, item: Item, attempt: Attempt, now: int) -> int | None:
         due_at = retry_at(item.attempts + 1, now, self._schedule, self._entropy)
