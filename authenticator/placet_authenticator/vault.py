@@ -23,6 +23,7 @@ from sqlite_utils import Database
 
 from placet_authenticator.errors import PassphraseError, VaultError
 from placet_authenticator.records import Counter, Record
+from placet_protocol.canonical import joined
 
 RandomBytes = Callable[[int], bytes]
 R = TypeVar("R", bound=Record)
@@ -232,8 +233,7 @@ class Vault:
 
 
 def _place(kind: str, record_id: str) -> bytes:
-    parts = (b"placet vault 1", kind.encode(), record_id.encode())
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return joined((b"placet vault 1", kind.encode(), record_id.encode()))
 
 
 def _connect(path: Path) -> _Database:

@@ -7,7 +7,7 @@ The core (``domain``) imports this module and ``placet_protocol`` only. ``app.py
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -213,8 +213,3 @@ def plan(*steps: Step, guards: int = 1, leaf: Leaf | None = None) -> Plan:
 def step(sql: Sql, *params: Value, rows: int | None = None, deferred: bool = False) -> Step:
     """A statement with its parameters; ``Step`` says what may be deferred."""
     return Step(sql, params, rows, deferred)
-
-
-def joined(parts: Sequence[bytes]) -> bytes:
-    """Parts with a four-byte length before each, so that no two lists give the same bytes."""
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

@@ -21,10 +21,11 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from placet_protocol import jose
+from placet_protocol.canonical import joined
 from placet_server.domain.organizations import DEFAULT_ORG
 from placet_server.domain.users import UserDraft
 from placet_server.domain.values import Scope, User
-from placet_server.ports import Clock, Entropy, Purpose, Topic, UnsealableError, joined
+from placet_server.ports import Clock, Entropy, Purpose, Topic, UnsealableError
 from placet_server.system import SystemClock, SystemEntropy
 
 if TYPE_CHECKING:

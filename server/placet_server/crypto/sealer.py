@@ -10,8 +10,9 @@ from typing import Final, Literal, NamedTuple, get_args
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from placet_protocol.canonical import joined
 from placet_server.crypto.masterkey import derived
-from placet_server.ports import Entropy, Purpose, UnsealableError, joined
+from placet_server.ports import Entropy, Purpose, UnsealableError
 
 KeyPurpose = Purpose | Literal["mac"]
 """What a data key is for: the sealing purposes, and ``mac``, from which all keyed hashes are derived."""

@@ -8,9 +8,10 @@ from typing import Final, TypeVar
 
 from aiohttp import web
 
+from placet_protocol.canonical import joined
 from placet_server.domain.idempotency import Idempotency, Kept
 from placet_server.domain.refusals import RefusedError
-from placet_server.ports import Step, joined
+from placet_server.ports import Step
 from placet_server.web.gate import Call
 from placet_server.web.wire import encode, reply, reply_bytes
 

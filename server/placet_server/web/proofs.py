@@ -10,12 +10,13 @@ from typing import Final
 from aiohttp import web
 
 from placet_protocol import callproof
+from placet_protocol.canonical import joined
 from placet_protocol.errors import ProtocolError, StaleError
 from placet_protocol.jose import b64u, kid_of, public_key_from_bytes
 from placet_server.domain.devices import Devices
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Device
-from placet_server.ports import Entropy, joined
+from placet_server.ports import Entropy
 
 HEADER: Final = "Placet-Proof"
 NONCE_HEADER: Final = "Placet-Nonce"
