@@ -1,0 +1,101 @@
+"""Adds a soft token from what a person pastes: an otpauth URI, or the path of a picture of its QR code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, Static
+
+from placet_authenticator.authenticator import Authenticator
+from placet_authenticator.errors import ImportFailedError
+from placet_authenticator.importing import otpauth
+from placet_authenticator.records import Token
+from placet_authenticator.tui.asking import said
+from placet_authenticator.tui.source_line import SourceLine
+from placet_protocol.text import visible
+
+
+class TokenAddScreen(ModalScreen[Token | None]):
+    """Shows what would be added before it is; ends with the token that is in the vault now, or None.
+
+    ``clock`` gives ms UTC.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Back")]
+
+    def __init__(self, device: Authenticator, clock: Callable[[], int]) -> None:
+        super().__init__()
+        self._device = device
+        self._clock = clock
+        self._token: Token | None = None
+
+    def compose(self) -> ComposeResult:
+        """One line to paste into, and what was found in it."""
+        with VerticalScroll(classes="window", can_focus=False):
+            yield Static("Add a code", classes="heading", markup=False)
+            yield Static("Paste the otpauth:// text, or the path of a picture of the QR code.", markup=False)
+            yield SourceLine("otpauth://totp/…  or  ~/Pictures/qr.png", id="source")
+            yield Static(id="found", markup=False)
+            with Horizontal(classes="answers"):
+                yield Button("Back", id="back")
+                yield Button("Add", id="add", variant="primary", disabled=True)
+
+    def on_source_line_emptied(self) -> None:
+        """What was found before counts no more."""
+        self._found(None, "")
+
+    def on_source_line_failed(self, event: SourceLine.Failed) -> None:
+        """Say why nothing was found."""
+        self._found(None, event.trouble)
+
+    def on_source_line_read(self, event: SourceLine.Read) -> None:
+        """Show the token that the text describes."""
+        token_id = os.urandom(8).hex()
+        try:
+            token = otpauth.token(event.text, token_id=token_id, now=self._clock())
+        except ImportFailedError as error:
+            self._found(None, said(error))
+        else:
+            self._found(token, _described(token))
+
+    def on_input_submitted(self) -> None:
+        """Enter adds what was found."""
+        self._add()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Add, or go back."""
+        if event.button.id == "add":
+            self._add()
+        else:
+            self.dismiss(None)
+
+    def action_cancel(self) -> None:
+        """Go back without a token."""
+        self.dismiss(None)
+
+    def _found(self, token: Token | None, text: str) -> None:
+        self._token = token
+        self.query_one("#add", Button).disabled = token is None
+        found = self.query_one("#found", Static)
+        found.update(text)
+        found.set_class(bool(text) and token is None, "-trouble")
+
+    def _add(self) -> None:
+        if self._token is not None:
+            self._device.vault.put(self._token)
+            self.dismiss(self._token)
+
+
+def _described(token: Token) -> str:
+    bits = len(token.secret) * 8
+    weak = " (short, but that is what the site chose)" if bits < 128 else ""
+    return (
+        f"{visible(token.label)}\n"
+        f"{token.digits} digits, new every {token.period} s, {token.algorithm}, secret of {bits} bits{weak}"
+    )
