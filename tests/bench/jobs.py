@@ -12,7 +12,8 @@ from bench.load import load, request
 from placet_protocol.totp import hotp, step
 from placet_server import app
 from placet_server.domain.organizations import DEFAULT_ORG
-from placet_server.domain.users import UserDraft
+from placet_server.domain.users import UserDraft, Users
+from placet_server.ports import plan
 from placet_server.settings import Settings
 from placet_server.system import SystemClock, SystemEntropy
 
@@ -79,13 +80,13 @@ class Subject:
         return made
 
     def verifications(self, count: int) -> list[bytes]:
-        """A code each that was never used and is in time: one of the steps before, now and after."""
+        """A code each that was never used and is in time: of this step or the next."""
         now = step(SystemClock().now(), PERIOD)
         made: list[bytes] = []
         for place, last in self._last_step.items():
             if len(made) == count:
                 break
-            wanted = max(last + 1, now - 1)
+            wanted = max(last + 1, now)  # still good should the next step begin during the round
             if wanted > now + 1:
                 continue
             self._last_step[place] = wanted
@@ -119,6 +120,7 @@ async def prepare(folder: Path, people: int) -> Subject:
         await server.domain.soft_tokens.create(
             user, "bench", "bench", clock.now(), secret=secret, confirmed=True
         )
+        await server.store.write(plan(Users.confirm_step(user.id)))  # as anyone who has used a code before
         return Person(user.tfa_id, secret)
 
     made: list[Person] = []

@@ -116,7 +116,7 @@ async def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds a job (5)")
     parser.add_argument("--count", type=int, default=4000, help="requests a round (4000)")
     words = parser.parse_args()
-    people = words.count * (words.rounds + 1) // 3 + 1000
+    people = words.count * (words.rounds + 1) // 2 + 1000
     print(f"making {people} people …", file=sys.stderr, flush=True)
     results = []
     async with contenders(people) as (bare, server, subject):

@@ -57,8 +57,8 @@ async def test_a_revoked_device_takes_its_soft_token_along(tmp_path: Path) -> No
         _, other_seed = await _joined(w)
         await w.domain.devices.revoke("default", lost, "lost", w.now)
         verify = w.domain.soft_tokens.verify
-        assert await verify(w.caller, w.user, hotp(seed, step(w.now)), w.now) == "mismatch"
-        assert await verify(w.caller, w.user, hotp(other_seed, step(w.now)), w.now) == "matched"
+        assert await verify(w.caller, w.user.tfa_id, hotp(seed, step(w.now)), w.now) == "mismatch"
+        assert await verify(w.caller, w.user.tfa_id, hotp(other_seed, step(w.now)), w.now) == "matched"
 
 
 async def test_revocation_is_told_once(tmp_path: Path) -> None:

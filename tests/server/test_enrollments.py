@@ -177,7 +177,7 @@ async def test_enr_04_a_device_gets_nothing_before_its_digits_are_confirmed(tmp_
         seed = otpauth.parse(uri)
         assert seed.issuer == "Acme"
         verify = w.domain.soft_tokens.verify
-        assert await verify(w.caller, w.user, hotp(seed.secret, step(w.now)), w.now) == "no_token"
+        assert await verify(w.caller, w.user.tfa_id, hotp(seed.secret, step(w.now)), w.now) == "no_token"
         confirmed = await _confirm(w, enrollment, joiner.check(enrollment, redeemed))
         assert (confirmed.status, confirmed.device) == ("confirmed", redeemed.device.id)
         device = await w.domain.devices.get("default", redeemed.device.id)
@@ -185,7 +185,7 @@ async def test_enr_04_a_device_gets_nothing_before_its_digits_are_confirmed(tmp_
         assert [rid for rid, _ in await w.domain.approvals.pending_for(device, w.now)] == [
             created.approval.id
         ]
-        assert await verify(w.caller, w.user, hotp(seed.secret, step(w.now)), w.now) == "matched"
+        assert await verify(w.caller, w.user.tfa_id, hotp(seed.secret, step(w.now)), w.now) == "matched"
         assert (await w.domain.users.by_id(w.user.id)).confirmed
         assert {("enrollment", enrollment.id), ("device", device.id)} <= set(w.bus.published)
 

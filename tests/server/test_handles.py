@@ -19,7 +19,7 @@ from placet_server.domain.refusals import RefusedError
         "+44 (0)20 7946 0000",
         "00442079460000",
         "0044 (0) 20 7946 0000",
-        "２０７９４６００００",  # noqa: RUF001 - full-width digits are the case
+        "２０７９４６００００",
         "020\u20117946\u20110000",
         "020\u00a07946\u00a00000",
     ],
@@ -65,7 +65,7 @@ def test_what_is_no_phone_is_refused(country_code: int | str, phone: str) -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ["Ada@Example.com", " ada@example.com ", "ADA@EXAMPLE.COM.", "ａda@example.com"],  # noqa: RUF001 - full-width is the case
+    ["Ada@Example.com", " ada@example.com ", "ADA@EXAMPLE.COM.", "ａda@example.com"],
 )
 def test_otp_07_spellings_of_an_email_are_one(text: str) -> None:
     """Letter case, a trailing dot and compatibility characters do not make another address."""

@@ -63,7 +63,7 @@ async def _phone(w: World, *, confirmed: bool = True) -> Phone:
 
 
 async def _verify(w: World, code: str) -> Verification:
-    return await w.domain.soft_tokens.verify(w.caller, w.user, code, w.now)
+    return await w.domain.soft_tokens.verify(w.caller, w.user.tfa_id, code, w.now)
 
 
 def _wrong(phone: Phone, now: int) -> str:
@@ -135,7 +135,7 @@ async def test_tot_04_the_first_code_is_spent(tmp_path: Path) -> None:
         tokens = w.domain.soft_tokens
         phone = await _phone(w, confirmed=False)
         code = phone.code(w.now)
-        assert await tokens.confirm(w.caller, w.user, phone.token.id, code, w.now) == "matched"
+        assert await tokens.confirm(w.caller, w.user.tfa_id, phone.token.id, code, w.now) == "matched"
         assert await _verify(w, code) == "used"
         assert [token.status for token in await tokens.of_user(w.user, w.now)] == ["confirmed"]
         other = await _phone(w, confirmed=False)
@@ -193,7 +193,7 @@ async def test_tot_08_guesses_at_once_are_no_more_guesses(tmp_path: Path) -> Non
         assert answers[-1] == "throttled"
     store = await open_store(tmp_path / "placet.db")
     tokens = build(store, ClearSealer(), w.signer, w.entropy, w.bus, ORIGIN, lambda _: None).soft_tokens
-    assert await tokens.verify(w.caller, w.user, phone.code(w.now), w.now) == "throttled"
+    assert await tokens.verify(w.caller, w.user.tfa_id, phone.code(w.now), w.now) == "throttled"
     await store.close()
 
 
@@ -265,7 +265,7 @@ async def test_pending_tokens_end_after_an_hour(tmp_path: Path) -> None:
         w.clock.advance(ms=PENDING_MS)
         assert await _verify(w, phone.code(w.now)) == "no_token"
         confirm = w.domain.soft_tokens.confirm
-        assert await confirm(w.caller, w.user, phone.token.id, phone.code(w.now), w.now) == "no_token"
+        assert await confirm(w.caller, w.user.tfa_id, phone.token.id, phone.code(w.now), w.now) == "no_token"
         assert await w.domain.soft_tokens.of_user(w.user, w.now) == ()
         await w.domain.soft_tokens.sweep(w.now)
         assert await w.count("soft_tokens") == 0
@@ -306,8 +306,8 @@ async def test_one_users_code_is_nobody_elses(tmp_path: Path) -> None:
         await w.domain.soft_tokens.create(other, "app", "Acme", w.now, confirmed=True)
         verify = w.domain.soft_tokens.verify
         for _ in range(5):
-            assert await verify(w.caller, other, phone.code(w.now), w.now) == "mismatch"
-        assert await verify(w.caller, other, phone.code(w.now), w.now) == "throttled"
+            assert await verify(w.caller, other.tfa_id, phone.code(w.now), w.now) == "mismatch"
+        assert await verify(w.caller, other.tfa_id, phone.code(w.now), w.now) == "throttled"
         assert await _verify(w, phone.code(w.now)) == "matched"
 
 

@@ -349,7 +349,7 @@ class Enrollments:
         written = plan(
             step(invitations.CONFIRM, invitation.id, invitation.check_tries, now),
             step(invitations.ACTIVATE, invitation.device, int(allowed)),
-            *self._soft_tokens.allow_steps(user.id, invitation.device),
+            *self._soft_tokens.allow_steps(user, invitation.device),
             Users.confirm_step(user.id),
             notice,
             self._notices.spare(device.id, notice, now),

@@ -60,7 +60,7 @@ def build(
     users = Users(store, sealer, entropy, bus)
     notices = Notices(store, sealer, entropy)
     devices = Devices(store, sealer, entropy, bus, notices, applications)
-    soft_tokens = SoftTokens(store, sealer, entropy, bus, notices)
+    soft_tokens = SoftTokens(store, sealer, entropy, bus, notices, users)
     endings = Endings(store, sealer, entropy, bus, applications)
     approvals = Approvals(store, sealer, signer, entropy, bus, endings, public_url)
     enrollments = Enrollments(

@@ -42,16 +42,17 @@ _CODE_MAX: Final = 32
 _STEPS: Final = (0, -1, 1)
 _LAPS: Final = 64
 
+_OF_TRIED: Final = (
+    f"SELECT t.id, t.last_step, t.sealed, {limits.COLUMNS}, t.status, u.id, u.confirmed"  # noqa: S608 - constant text
+    f" FROM users u JOIN soft_tokens t ON t.user_id = u.id {limits.JOIN} WHERE u.org = ? AND u.tfa_id = ?"
+)
 _READ: Final = Sql(
     "soft_tokens_to_verify",
-    f"SELECT t.id, t.last_step, t.sealed, {limits.COLUMNS} FROM soft_tokens t {limits.JOIN}"  # noqa: S608 - constant text
-    " WHERE t.user_id = ? AND (t.status = 'confirmed' OR (t.device IS NULL AND t.expires_at > ?))"
-    f" ORDER BY t.status, t.id DESC LIMIT {TOKENS_MAX}",
+    _OF_TRIED + " AND (t.status = 'confirmed' OR (t.device IS NULL AND t.expires_at > ?))",
 )
 _READ_ONE: Final = Sql(
     "soft_token_to_confirm",
-    f"SELECT t.id, t.last_step, t.sealed, {limits.COLUMNS} FROM soft_tokens t {limits.JOIN}"  # noqa: S608 - constant text
-    " WHERE t.user_id = ? AND t.device IS NULL AND t.status = 'pending' AND t.expires_at > ? AND t.id = ?",
+    _OF_TRIED + " AND t.device IS NULL AND t.status = 'pending' AND t.expires_at > ? AND t.id = ?",
 )
 _SPEND: Final = Sql(
     "soft_token_spend",
@@ -115,6 +116,15 @@ class _Match(NamedTuple):
     step: int
 
 
+class _Owner(NamedTuple):
+    """Whose tokens are tried."""
+
+    id: str
+    org: str
+    tfa_id: int
+    confirmed: bool
+
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_Seed).decode
 
@@ -122,27 +132,31 @@ _decode: Final = msgspec.msgpack.Decoder(_Seed).decode
 class SoftTokens:
     """All soft tokens of all users."""
 
-    def __init__(self, store: Store, sealer: Sealer, entropy: Entropy, bus: Bus, notices: Notices) -> None:
+    def __init__(
+        self, store: Store, sealer: Sealer, entropy: Entropy, bus: Bus, notices: Notices, users: Users
+    ) -> None:
+        self._users = users
         self._store = store
         self._sealer = sealer
         self._entropy = entropy
         self._bus = bus
         self._notices = notices
 
-    async def verify(self, caller: Caller, user: UserRef, code: str, now: int) -> Verification:
-        """Whether this is a code of one of the user's soft tokens that was never used, accepting a step each side.
+    async def verify(self, caller: Caller, tfa_id: int, code: str, now: int) -> Verification:
+        """Whether this is a code of one of a user's soft tokens that was never used, accepting a step each side.
 
         ``used`` is a right code that was accepted before; ``throttled`` says nothing about the code. The first good
         code of a pending token confirms it. Failures in a row delay and finally lock all tries of the user, by the
-        policies of the calling application, which is told by ``user.held``.
+        policies of the calling application, which is told by ``user.held``. Raises ``user_not_found``.
         """
-        return await self._tried(caller, user, code, now, _READ, ())
+        outcome = await self._tried(caller, tfa_id, code, now, _READ, ())
+        if outcome == "no_token":  # the reading found nothing: no token, or no user?
+            await self._users.ref(caller.org, tfa_id)
+        return outcome
 
-    async def confirm(
-        self, caller: Caller, user: UserRef, token_id: str, code: str, now: int
-    ) -> Verification:
+    async def confirm(self, caller: Caller, tfa_id: int, token_id: str, code: str, now: int) -> Verification:
         """As ``verify`` for one token that waits for its first code; the code is spent by it."""
-        return await self._tried(caller, user, code, now, _READ_ONE, (token_id,))
+        return await self._tried(caller, tfa_id, code, now, _READ_ONE, (token_id,))
 
     async def create(
         self,
@@ -216,9 +230,9 @@ class SoftTokens:
         return add, _uri(msgspec.structs.replace(seed, name=user.name or str(user.tfa_id)), issuer)
 
     @staticmethod
-    def allow_steps(user_id: str, device_id: str) -> tuple[Step, ...]:
+    def allow_steps(user: UserRef, device_id: str) -> tuple[Step, ...]:
         """The steps that make the codes of a confirmed device's token count, and forget its user's failures."""
-        return step(_ALLOW, device_id), limits.reset(_subject(user_id))
+        return step(_ALLOW, device_id), limits.reset(_subject(user.org, user.tfa_id))
 
     async def of_user(self, user: User, now: int = 0) -> tuple[SoftToken, ...]:
         """The soft tokens of a user, oldest first, without those that ended unconfirmed before ``now``."""
@@ -245,15 +259,18 @@ class SoftTokens:
         await self._store.write(plan(step(_DROP_EXPIRED, now), guards=0))
 
     async def _tried(
-        self, caller: Caller, user: UserRef, code: str, now: int, read: Sql, which: tuple[str, ...]
+        self, caller: Caller, tfa_id: int, code: str, now: int, read: Sql, which: tuple[str, ...]
     ) -> Verification:
-        subject = _subject(user.id)
+        subject = _subject(caller.org, tfa_id)
         typed = code[:_CODE_MAX].encode("utf-8", "replace")
         for _ in range(_LAPS):
-            rows = await self._store.rows(read, (subject, user.id, now, *which))
+            rows = await self._store.rows(read, (subject, caller.org, tfa_id, now, *which))
             if not rows:
                 return "no_token"
-            strain = Strain.of(*rows[0][3:])
+            if len(rows) > 1:  # confirmed ones first, then the newest; in SQL the sorting costs every caller
+                rows = sorted(sorted(rows, reverse=True), key=lambda row: row[5])[:TOKENS_MAX]
+            strain = Strain.of(*rows[0][3:5])
+            user = _Owner(rows[0][6], caller.org, tfa_id, bool(rows[0][7]))
             if strain.wait(caller.application.policies, now) != 0:
                 return "throttled"
             match, used = self._compared(rows, typed, now)
@@ -285,13 +302,13 @@ class SoftTokens:
         return None, used
 
     @staticmethod
-    def _success(user: UserRef, subject: bytes, strain: Strain, match: _Match, now: int) -> Plan:
+    def _success(user: _Owner, subject: bytes, strain: Strain, match: _Match, now: int) -> Plan:
         spend = step(_SPEND, match.step, match.token, match.step, subject, strain.failures)
         confirm = () if user.confirmed else (Users.confirm_step(user.id),)
         verified = leaf(now, "soft_token.verified", user.org, match.token, user=user.id)
         return plan(spend, *strain.success(subject), *confirm, leaf=verified)
 
-    def _failure(self, caller: Caller, user: UserRef, subject: bytes, strain: Strain, now: int) -> Plan:
+    def _failure(self, caller: Caller, user: _Owner, subject: bytes, strain: Strain, now: int) -> Plan:
         policies = caller.application.policies
         failures = strain.failures + 1
         told: tuple[Step, ...] = ()
@@ -310,7 +327,7 @@ class SoftTokens:
             leaf=leaf(now, "soft_token.refused", user.org, user.id, failures=failures),
         )
 
-    def _told(self, written: Plan, user: UserRef) -> None:
+    def _told(self, written: Plan, user: _Owner) -> None:
         if len(written.steps) > 1:
             self._bus.publish("user", user.id)
             outbox.announce(self._bus, written)
@@ -322,8 +339,8 @@ class SoftTokens:
         return self._sealer.seal("seed", "soft_tokens", token_id, _encode(seed))
 
 
-def _subject(user_id: str) -> bytes:
-    return b"totp " + user_id.encode()
+def _subject(org: str, tfa_id: int) -> bytes:
+    return f"totp {org} {tfa_id}".encode()
 
 
 def _uri(seed: _Seed, issuer: str) -> str:

@@ -172,7 +172,7 @@ class AuthyFace:
         )
         outcome: Verification = "matched"
         if not (lenient and not user.confirmed):
-            outcome = await self._domain.soft_tokens.verify(call.by, user, token, call.now)
+            outcome = await self._domain.soft_tokens.verify(call.by, user.tfa_id, token, call.now)
         if outcome != "matched":
             return unverified(request, VERIFICATIONS[outcome])
         device = dict.fromkeys(DEVICE) | {
