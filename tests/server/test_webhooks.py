@@ -18,7 +18,7 @@ from placet_server.delivery.egress import Egress
 from placet_server.delivery.webhooks import SCHEDULE, WebhookSender, retry_at
 from placet_server.domain import outbox
 from placet_server.domain.outbox import Item
-from placet_server.ports import Plan
+from placet_server.ports import Plan, Sql, plan, step
 from placet_server.testing import SeededEntropy
 from support.answering import World, world
 from support.devicelines import until
@@ -341,6 +341,22 @@ async def test_callback_urls_are_signed_with_the_first_secret(delivering: Delive
         for _, headers, body in (callback.posts[1], hook.posts[0]):
             assert headers["webhook-id"] == event_id
             Webhook(secret).verify(body, headers)
+
+
+async def test_key_03_a_damaged_row_stops_no_other(delivering: Delivering) -> None:
+    """A row whose seal was changed is given up; what else waits in the table is delivered, also behind it in its line."""
+    async with scripted() as target:
+        await delivering.hook(target.url)
+        damaged = await delivering.event("one", publish=False)
+        others = {
+            await delivering.event("one", publish=False),
+            await delivering.event("two", publish=False),
+        }
+        change = Sql("damage", "UPDATE outbox SET sealed = ? WHERE id = ?")
+        assert await delivering.world.store.write(plan(step(change, b"other bytes", damaged))) == 0
+        async with delivering.running():
+            await until(delivering.empty)
+        assert {headers["webhook-id"] for _, headers, _ in target.posts} == others
 
 
 async def test_a_callback_stays_signed_when_its_webhook_was_replaced(delivering: Delivering) -> None:

@@ -159,7 +159,7 @@ class Dispatcher:
             self._scan_in(_NEXT_PAGE)  # by then many of these are through, and need not be read over again
 
     async def _take(self, items: Sequence[Item]) -> None:
-        waking = [item for item in items if item.body is None]
+        waking = [item for item in items if item.kind == "push"]
         needed = await self._pushes.needed(waking) if waking else set()
         for item in items:
             if item.id in self._busy:
@@ -169,6 +169,8 @@ class Dispatcher:
             elif item.id in needed:
                 self._start(item, partial(self._push, item))
             else:
+                if item.kind == "webhook":
+                    log.error("outbox row damaged", extra={"placet_facts": {"event": item.id}})
                 self._busy.add(item.id)
                 self._done(item)
 
@@ -286,7 +288,7 @@ class Dispatcher:
         self._delivered = self._delivered[len(settled) :]
         for item in settled:
             self._busy.discard(item.id)
-            if item.body is not None:
+            if item.kind == "webhook":
                 self._lines.discard((item.subject, item.target))
                 if not self._stopping and (follower := await self._outbox.head(item)):
                     await self._take([follower])

@@ -12,7 +12,7 @@ from msgspec import Struct
 from placet_server.domain.chunks import PLACES, chunks
 from placet_server.domain.ids import new_id
 from placet_server.domain.values import Application
-from placet_server.ports import Bus, Entropy, Plan, Row, Sealer, Sql, Step, Store, plan, step
+from placet_server.ports import Bus, Entropy, Plan, Row, Sealer, Sql, Step, Store, UnsealableError, plan, step
 
 Kind = Literal["push", "webhook"]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -60,7 +60,7 @@ class Item(Struct, frozen=True):
     """One row; times in ms UTC.
 
     For ``push`` the subject is an approval request and the target the user whose devices should hear of it; for
-    ``webhook`` the target is the id of an endpoint, '' for a callback URL.
+    ``webhook`` the target is the id of an endpoint, '' for a callback URL, and ``body`` is None when it does not open.
     """
 
     id: str
@@ -120,8 +120,12 @@ class Outbox:
         item_id, kind, subject, target, attempts, due_at, created_at, sealed = row
         body = None
         if sealed is not None:
-            opened = self._sealer.open("hook", "outbox", item_id, sealed)
-            body = msgspec.msgpack.decode(opened, type=WebhookBody)
+            try:
+                opened = self._sealer.open("hook", "outbox", item_id, sealed)
+            except UnsealableError:
+                pass  # one damaged row must not stop the others
+            else:
+                body = msgspec.msgpack.decode(opened, type=WebhookBody)
         return Item(item_id, kind, subject, target, attempts, due_at, created_at, body)
 
 
