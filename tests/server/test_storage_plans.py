@@ -73,11 +73,11 @@ async def test_a_guard_that_takes_no_row_leaves_nothing_behind(store: SqliteStor
 async def test_a_later_guard_undoes_the_earlier_ones(store: SqliteStore) -> None:
     """With two guards the number of the failed one is answered, and what the first one took is free again."""
     await store.write(plan(step(COUNTER, b"s"), guards=0))
-    answers = await asyncio.gather(*(store.write(counted(f"n{number}", b"s", 3)) for number in range(5)))
+    answers = await asyncio.gather(*(store.write(counted(f"n{number:03}", b"s", 3)) for number in range(5)))
     assert answers == [0, 0, 0, 2, 2]
-    assert await names(store) == ["n0", "n1", "n2"]
+    assert await names(store) == ["n000", "n001", "n002"]
     assert await store.row(FAILURES, (b"s",)) == (3,)
-    assert await store.write(counted("n0", b"s", 9)) == 1
+    assert await store.write(counted("n000", b"s", 9)) == 1
     assert await store.row(FAILURES, (b"s",)) == (3,)
     assert len(await store.rows(ENTRIES)) == 3
 
@@ -85,7 +85,7 @@ async def test_a_later_guard_undoes_the_earlier_ones(store: SqliteStore) -> None
 async def test_many_callers_share_few_commits(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one batch is on its way all others gather; every caller is answered, none waits for ever."""
     sizes = batches_of(store, monkeypatch)
-    answers = await asyncio.gather(*(store.write(create(f"n{number}")) for number in range(200)))
+    answers = await asyncio.gather(*(store.write(create(f"n{number:03}")) for number in range(200)))
     assert answers == [0] * 200
     assert sum(sizes) == 200
     assert len(sizes) <= 4
@@ -94,7 +94,7 @@ async def test_many_callers_share_few_commits(store: SqliteStore, monkeypatch: p
 
 async def test_plans_are_written_in_the_order_in_which_they_came(store: SqliteStore) -> None:
     """Rows and log entries follow the order of the calls, and log numbers have no gap where a guard said no."""
-    wanted = [f"n{number}" for number in range(50)]
+    wanted = [f"n{number:03}" for number in range(50)]
     twice = [name for name in wanted for _ in range(2)]
     answers = await asyncio.gather(*(store.write(create(name, deferred=True)) for name in twice))
     assert answers == [0, 1] * 50
@@ -109,8 +109,8 @@ async def test_plans_are_written_in_the_order_in_which_they_came(store: SqliteSt
 @pytest.mark.parametrize(
     "bad",
     [
-        plan(step(TAKE, b"bad"), step(ADD_OUTBOX, "n0", "conflict")),
-        plan(step(TAKE, b"bad"), step(ADD_OUTBOX, "n0", "conflict", deferred=True)),
+        plan(step(TAKE, b"bad"), step(ADD_OUTBOX, "n000", "conflict")),
+        plan(step(TAKE, b"bad"), step(ADD_OUTBOX, "n000", "conflict", deferred=True)),
         plan(step(TAKE, b"bad"), step(RENAME_ALL, rows=7)),
         plan(step(TAKE, b"bad"), step(Sql("wrong", "UPDATE nowhere SET a = 1"))),
         plan(step(TAKE, b"bad"), step(ADD_OUTBOX, "x", "\ud800")),
@@ -130,12 +130,12 @@ async def test_plans_are_written_in_the_order_in_which_they_came(store: SqliteSt
 async def test_a_broken_plan_fails_alone(store: SqliteStore, bad: Plan) -> None:
     """A plan that fails after its guard is undone whole and told so; all others of its batch are written, in order."""
     await store.write(Plan(tuple(step(ORGANIZATION, name, name) for name in "abc"), guards=0))
-    calls = [store.write(create(f"n{number}", deferred=True)) for number in range(20)]
+    calls = [store.write(create(f"n{number:03}", deferred=True)) for number in range(20)]
     calls[10:10] = [store.write(bad)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(answers.pop(10), BrokenPlanError)
     assert answers == [0] * 20
-    assert await names(store) == [f"n{number}" for number in range(20)]
+    assert await names(store) == [f"n{number:03}" for number in range(20)]
     assert len(await store.rows(OUTBOX)) == 20
     assert await check_log(store, []) is None
 
@@ -148,13 +148,13 @@ async def test_a_later_guard_sees_what_an_earlier_plan_of_the_batch_did(store: S
 
 async def test_a_caller_that_gives_up_does_not_disturb_the_others(store: SqliteStore) -> None:
     """A cancelled call's plan is still written or not as a whole; its neighbours get their answers."""
-    tasks = [asyncio.create_task(store.write(create(f"n{number}"))) for number in range(10)]
+    tasks = [asyncio.create_task(store.write(create(f"n{number:03}"))) for number in range(10)]
     await asyncio.sleep(0)
     tasks[5].cancel()
     answers = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(answers.pop(5), asyncio.CancelledError)
     assert answers == [0] * 9
-    assert await names(store) == [f"n{number}" for number in range(10)]
+    assert await names(store) == [f"n{number:03}" for number in range(10)]
 
 
 async def test_too_many_waiting_plans_are_turned_away(
@@ -163,7 +163,7 @@ async def test_too_many_waiting_plans_are_turned_away(
     """Beyond the limit a caller is told to come back; those already waiting are served."""
     monkeypatch.setattr("placet_server.storage.sqlite._MAX_WAITING", 5)
     answers = await asyncio.gather(
-        *(store.write(create(f"n{number}")) for number in range(10)), return_exceptions=True
+        *(store.write(create(f"n{number:03}")) for number in range(10)), return_exceptions=True
     )
     refused = [answer for answer in answers if isinstance(answer, StoreUnavailableError)]
     assert answers.count(0) == 6
@@ -174,7 +174,7 @@ async def test_close_finishes_what_was_accepted(tmp_path: Path) -> None:
     """Writes in flight are answered before the file is let go; later ones are refused, as are reads."""
     path = tmp_path / "placet.sqlite"
     store = await open_store(path)
-    writing = [asyncio.create_task(store.write(create(f"n{number}"))) for number in range(50)]
+    writing = [asyncio.create_task(store.write(create(f"n{number:03}"))) for number in range(50)]
     await asyncio.sleep(0)
     await store.close()
     assert await asyncio.gather(*writing) == [0] * 50

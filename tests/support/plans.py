@@ -15,8 +15,8 @@ ADD_OUTBOX = Sql(
 ORGANIZATION = Sql("organization", "INSERT INTO organizations VALUES (?, ?, 1)")
 RENAME_ALL = Sql("rename_all", "UPDATE organizations SET created_at = 2")
 FAILURES = Sql("failures", "SELECT failures FROM throttles WHERE subject = ?")
-TAKEN = Sql("taken", "SELECT lookup FROM idempotency ORDER BY rowid")
-OUTBOX = Sql("outbox", "SELECT id FROM outbox ORDER BY rowid")
+TAKEN = Sql("taken", "SELECT lookup FROM idempotency ORDER BY lookup")
+OUTBOX = Sql("outbox", "SELECT id FROM outbox ORDER BY id")
 ENTRIES = Sql("entries", "SELECT seq, body FROM audit ORDER BY seq")
 
 
