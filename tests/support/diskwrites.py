@@ -13,14 +13,18 @@ from typing import NamedTuple
 from support.system import needed
 
 _CALL = re.compile(
-    r"^(?P<pid>\d+) +(?P<call>pwrite64|fdatasync|fsync|ftruncate|write)\((?P<fd>\d+)<(?P<path>[^>]*)>"
+    r"^(?P<pid>\d+) +(?P<call>pwrite64|fdatasync|fsync|ftruncate|writev?|sendto|sendmsg)\((?P<fd>\d+)<(?P<path>[^>]*)>"
     r'(?:, (?P<data>"(?:\\x[0-9a-f]{2})*"))?(?:, (?P<numbers>[\d, ]+))?(?P<rest>.*)$'
 )
 _RESUMED = re.compile(r"^(?P<pid>\d+) +<\.\.\. (?P<call>fdatasync|fsync) resumed>")
 
 
+_TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
+_SENT = frozenset({"write", "writev", "sendto", "sendmsg"})
+
+
 class Said(NamedTuple):
-    """A line on standard output, and each file as a power cut at this moment would leave it."""
+    """What went to standard output or a socket, and each file as a power cut at this moment would leave it."""
 
     line: str
     disk: dict[str, bytes]
@@ -28,7 +32,7 @@ class Said(NamedTuple):
 
 def traced(log: Path, words: list[str]) -> list[str]:
     """The command line that runs another one and logs its disk writes, whole and in hexadecimal."""
-    calls = "trace=pwrite64,fdatasync,fsync,ftruncate,write"
+    calls = "trace=pwrite64,fdatasync,fsync,ftruncate,write,writev,sendto,sendmsg"
     return [
         needed("strace"),
         "-f",
@@ -60,10 +64,12 @@ def said(log: Path, folder: Path, before: dict[str, bytes]) -> Iterator[Said]:
             continue
         path = Path(_bytes(found["path"]).decode())
         name = path.name
-        if found["call"] == "write":
-            if found["fd"] == "1":
+        if found["call"] in _SENT:
+            if found["fd"] == "1" or str(path).startswith("socket:"):
+                text = b"".join(map(_bytes, _TEXT.findall(entry[found.end("path") :])))
                 yield Said(
-                    _bytes(found["data"]).decode().strip(), {file: bytes(data) for file, data in disk.items()}
+                    text.decode("utf-8", "replace").strip(),
+                    {file: bytes(data) for file, data in disk.items()},
                 )
         elif path.parent != folder:
             continue

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,13 +65,21 @@ class Serving(NamedTuple):
         return self.process.wait(DEADLINE)
 
 
+def again(url: str) -> tuple[str, str]:
+    """The words with which a server comes back where it was known: its data folder remembers its URL."""
+    return "--port", url.rpartition(":")[2]
+
+
 @contextlib.contextmanager
-def serving(data: Path, *words: str, **variables: str) -> Iterator[Serving]:
-    """Run ``placet-server serve`` on a free port until the block ends; its log lines go to a file beside the data."""
+def serving(data: Path, *words: str, under: Sequence[str] = (), **variables: str) -> Iterator[Serving]:
+    """Run ``placet-server serve`` on a free port until the block ends; its log lines go to a file beside the data.
+
+    ``under`` is a program and its words that runs the server and watches it.
+    """
     log = data.with_name(data.name + ".log")
     with log.open("a") as err:
         process = subprocess.Popen(
-            [PROGRAM, "serve", "--data", data, "--port", "0", *words],
+            [*under, PROGRAM, "serve", "--data", data, "--port", "0", *words],
             stdout=subprocess.PIPE,
             stderr=err,
             text=True,
