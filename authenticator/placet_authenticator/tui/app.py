@@ -26,13 +26,16 @@ from placet_authenticator.tui.messages import (
     AnswerFailed,
     AnswerGiven,
     Heard,
+    NoticeCame,
+    NoticeOpened,
+    PastOpened,
     RequestArrived,
     RequestEnded,
     RequestOpened,
     VaultLocked,
     VaultOpened,
 )
-from placet_authenticator.tui.texts import outcome_sentence, outcome_word
+from placet_authenticator.tui.texts import how_it_ended, one_line, outcome_word
 from placet_authenticator.tui.themes import THEMES
 from placet_protocol.text import visible
 
@@ -178,6 +181,9 @@ class PlacetApp(App[None]):
         self.now = self.clock()
         if self._followed != frozenset(each.id for each in self.device.enrollments):
             self.follow()
+        for notice in self.inbox.notices:
+            if notice not in before.notices:
+                self.post_message(NoticeCame(notice))
         if before.pending == self.inbox.pending and before.history == self.inbox.history:
             return
         known = {entry.key for entry in before.pending}
@@ -212,17 +218,37 @@ class PlacetApp(App[None]):
     @on(RequestArrived)
     def _arrived(self, message: RequestArrived) -> None:
         self.bell()
-        self.say(message.entry.message.replace("\n", " "), f"{message.entry.application} asks")
+        self.say(one_line(message.entry.message), f"{message.entry.application} asks")
 
     @on(RequestEnded)
     def _ended(self, message: RequestEnded) -> None:
         if message.ended.outcome != "superseded":
-            self.say(outcome_sentence(message.ended), outcome_word(message.ended), severity="information")
+            ended = message.ended
+            title = f"{outcome_word(ended)} {how_it_ended(ended)}"
+            good = ended.outcome == "approved"
+            self.say(one_line(ended.entry.message), title, severity="information" if good else "warning")
 
     @on(RequestOpened)
     def _opened(self, message: RequestOpened) -> None:
         self.push_screen(screens.approval(self, message.entry))
         self.run_worker(self._seen(message.entry), group="seen")
+
+    @on(PastOpened)
+    def _past_opened(self, message: PastOpened) -> None:
+        self.push_screen(screens.past(self, message.ended))
+
+    @on(NoticeCame)
+    def _told(self, message: NoticeCame) -> None:
+        self.bell()
+        notice = message.notice
+        server = next(
+            (each.name for each in self.device.enrollments if each.origin == notice.origin), notice.origin
+        )
+        self.say(notice.text, f"{server} says", severity="warning", seconds=12)
+
+    @on(NoticeOpened)
+    def _notice_opened(self, message: NoticeOpened) -> None:
+        self.push_screen(screens.notice(self, message.notice, message.server))
 
     @on(AnswerGiven)
     def _given(self, message: AnswerGiven) -> None:
@@ -241,7 +267,7 @@ class PlacetApp(App[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While the vault is locked there is nothing to go to."""
         del parameters
-        return not (action in {"go", "lock"} and self.locked)
+        return not (action in {"go", "lock", "enroll", "reconnect"} and self.locked)
 
     async def action_go(self, mode: str) -> None:
         """Switch to the inbox, the codes or the servers."""
@@ -254,6 +280,11 @@ class PlacetApp(App[None]):
     def action_help(self) -> None:
         """Show the keys of this screen."""
         self.push_screen(screens.help_(self))
+
+    def action_reconnect(self) -> None:
+        """Connect to all servers anew, at once."""
+        self.follow()
+        self.say("Connecting …")
 
     def action_enroll(self) -> None:
         """Become a device on a server."""

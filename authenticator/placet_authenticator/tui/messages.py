@@ -9,7 +9,7 @@ from textual.message import Message
 from textual.message_pump import MessagePump
 
 from placet_authenticator.errors import AuthenticatorError
-from placet_authenticator.inbox import Ended, Entry, Event
+from placet_authenticator.inbox import Ended, Entry, Event, Notice
 
 if TYPE_CHECKING:
     from placet_authenticator.deciding import Answer
@@ -46,6 +46,31 @@ class RequestOpened(Message):
     def __init__(self, entry: Entry) -> None:
         super().__init__()
         self.entry = entry
+
+
+class PastOpened(Message):
+    """The person chose a request of the history."""
+
+    def __init__(self, ended: Ended) -> None:
+        super().__init__()
+        self.ended = ended
+
+
+class NoticeOpened(Message):
+    """The person chose something that a server told."""
+
+    def __init__(self, notice: Notice, server: str) -> None:
+        super().__init__()
+        self.notice = notice
+        self.server = server
+
+
+class NoticeCame(Message):
+    """A server has something to tell."""
+
+    def __init__(self, notice: Notice) -> None:
+        super().__init__()
+        self.notice = notice
 
 
 class AnswerGiven(Message):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from textual.screen import Screen
 
 if TYPE_CHECKING:
-    from placet_authenticator.inbox import Entry
+    from placet_authenticator.inbox import Ended, Entry, Notice
     from placet_authenticator.tui.app import PlacetApp
 
 
@@ -32,11 +32,11 @@ def onboarding(app: PlacetApp) -> Screen[Any]:
     return OnboardingScreen(app.create)
 
 
-def inbox(_: PlacetApp) -> Screen[Any]:
+def inbox(app: PlacetApp) -> Screen[Any]:
     """What waits for an answer, and what was answered."""
     from placet_authenticator.tui.inbox_screen import InboxScreen
 
-    return InboxScreen()
+    return InboxScreen(app.device)
 
 
 def approval(app: PlacetApp, entry: Entry) -> Screen[Any]:
@@ -44,6 +44,20 @@ def approval(app: PlacetApp, entry: Entry) -> Screen[Any]:
     from placet_authenticator.tui.approval_screen import ApprovalScreen
 
     return ApprovalScreen(entry, app.moment_of)
+
+
+def past(_: PlacetApp, ended: Ended) -> Screen[Any]:
+    """One request of the history."""
+    from placet_authenticator.tui.past_screen import PastScreen
+
+    return PastScreen(ended, signed=ended.by == "this device")
+
+
+def notice(_: PlacetApp, told: Notice, server: str) -> Screen[Any]:
+    """Something that a server told."""
+    from placet_authenticator.tui.notice_screen import NoticeScreen
+
+    return NoticeScreen(told, server)
 
 
 def codes(app: PlacetApp) -> Screen[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 
 from textual.content import Content
@@ -9,8 +10,10 @@ from textual.content import Content
 from placet_protocol.text import visible
 
 if TYPE_CHECKING:
-    from placet_authenticator.inbox import Connection, Ended
+    from placet_authenticator.inbox import Connection, Ended, Entry
 
+QUIET: Final = "$foreground 62%"
+"""The style of words that may be passed over."""
 _OUTCOMES: Final = {
     "approved": "Approved",
     "denied": "Denied",
@@ -26,9 +29,9 @@ _REASONS: Final = {
 }
 
 
-def foreign(text: str, *, newline: bool = False) -> Content:
+def foreign(text: str, style: str = "", *, newline: bool = False) -> Content:
     """Text that somebody else wrote: filtered once more, and never markup."""
-    return Content(visible(text, newline=newline))
+    return Content.styled(visible(text, newline=newline), style)
 
 
 def one_line(text: str) -> str:
@@ -52,18 +55,42 @@ def ago(ms: int) -> str:
     return f"{seconds} s"
 
 
+def day(ms: int) -> date:
+    """The day on this device's calendar."""
+    return datetime.fromtimestamp(ms / 1000).astimezone().date()
+
+
+def when(ms: int, now: int) -> str:
+    """A time of the past on this device's clock: ``14:05`` today, ``3 Nov`` before; both in ms UTC."""
+    at = datetime.fromtimestamp(ms / 1000).astimezone()
+    return f"{at:%H:%M}" if at.date() == day(now) else f"{at.day} {at:%b}"
+
+
+def moment_words(ms: int) -> str:
+    """A moment in full on this device's clock and calendar."""
+    at = datetime.fromtimestamp(ms / 1000).astimezone()
+    return f"{at:%H:%M:%S}, {at.day} {at:%B %Y}"
+
+
+def own_facts(entry: Entry) -> list[tuple[str, str]]:
+    """What this device itself knows of a request: from where and when it came, and what an answer signs."""
+    return [
+        ("Server", f"{entry.server}, {entry.origin}"),
+        ("Asked", moment_words(entry.created_at)),
+        ("You sign", entry.digest),
+    ]
+
+
 def outcome_word(ended: Ended) -> str:
     """How it ended, in one word."""
     return _OUTCOMES[ended.outcome]
 
 
-def outcome_sentence(ended: Ended) -> str:
-    """How it ended, by whom and why."""
-    by = {"time": "its time was over", "the server": "the server removed this device"}.get(
-        ended.by, f"by {ended.by}"
-    )
-    reason = _REASONS.get(ended.reason, "")
-    return " ".join(part for part in (by, reason) if part) + f": {one_line(ended.entry.message)}"
+def how_it_ended(ended: Ended) -> str:
+    """By whom it ended and why, e.g. ``by another device as a mistake``."""
+    by = {"time": "nobody answered in time", "the server": "the server removed this device"}
+    words = by.get(ended.by, f"by {ended.by}"), _REASONS.get(ended.reason, "")
+    return " ".join(word for word in words if word)
 
 
 def connection_words(connection: Connection | None, now: int) -> str:

@@ -1,0 +1,248 @@
+"""One request, whole, and the answer to it. Nothing but deliberate typing approves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, cast
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Button, Footer, Static
+
+from placet_authenticator.deciding import Answer, approve, deny
+from placet_authenticator.inbox import Entry
+from placet_authenticator.tui.answer_panel import AnswerPanel, State
+from placet_authenticator.tui.details import RequestDetails
+from placet_authenticator.tui.messages import AnswerFailed, AnswerGiven
+from placet_authenticator.tui.rows import URGENT_MS
+from placet_authenticator.tui.texts import QUIET, ago, clock_time, connection_words, foreign, own_facts
+from placet_authenticator.tui.typed import Typed
+from placet_authenticator.tui.widgets import TopBar
+from placet_protocol.text import visible
+
+if TYPE_CHECKING:
+    from placet_authenticator.tui.app import PlacetApp
+
+DEAD_SECONDS: Final = 1.0
+"""Keys that were meant for what was on the screen before do nothing."""
+TALL: Final = 22
+"""From this many lines on boxes and buttons are drawn large."""
+
+
+WIDE: Final = 76
+"""From this many columns on the age is shown beside the time that is left."""
+
+
+class ApprovalScreen(Screen[None]):
+    """Shows a request and takes the answer; it closes when the request is over, whoever ended it.
+
+    ``moment_of`` gives the seconds at which an event came, on a clock that only goes forward.
+    """
+
+    TITLE = "Request"
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "approve", "Approve", tooltip="Sign and send, once all is typed"),
+        Binding("d", "deny", "Deny …", tooltip="Deny, and say why"),
+        Binding("escape", "back", "Back", tooltip="Leave without an answer"),
+        Binding("m", "reason('mistake')", "By mistake", show=False),
+        Binding("n", "reason('not_me')", "Not me", show=False),
+        Binding("up", "scroll_by(-1)", "Up", show=False),
+        Binding("down", "scroll_by(1)", "Down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("home", "page(-99)", "Top", show=False),
+        Binding("end", "page(99)", "End", show=False),
+    ]
+
+    def __init__(self, entry: Entry, moment_of: Callable[[events.Event], float]) -> None:
+        super().__init__()
+        self._entry = entry
+        self._moment_of = moment_of
+        self._typed = Typed(entry.digits)
+        self._state: State = "asking"
+        self._trouble = ""
+        self._shown_at: float | None = None
+        self._alive = False
+
+    def compose(self) -> ComposeResult:
+        """Bar, who asks and how long, what, the answer, keys."""
+        yield TopBar()
+        with Horizontal(id="asks"):
+            yield Static(id="who", markup=False)
+            yield Static(id="left", markup=False)
+        yield RequestDetails(self._entry, own_facts(self._entry))
+        yield AnswerPanel(self._entry.application, self._typed)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Follow what the app knows."""
+        who = Content.assemble(foreign(self._entry.application, "bold"), " asks")
+        self.query_one("#who", Static).update(who)
+        self.watch(self.app, "inbox", self._follow, init=False)
+        self.watch(self.app, "now", self._draw)
+
+    def on_resize(self) -> None:
+        """Boxes are as large as there is room."""
+        self._draw()
+
+    def on_screen_resume(self) -> None:
+        """What ended while another screen was in front closes now; keys are dead for a second, again."""
+        self._alive = False
+        self._typed.clear()
+        self.call_after_refresh(self._sleep)
+        self._follow()
+
+    def on_key(self, event: events.Key) -> None:
+        """Characters are typed into the boxes and do nothing else."""
+        if not (event.is_printable or event.key in {"enter", "backspace"}):
+            return
+        at = self._moment_of(event)
+        if self._dead(at) or self._typed.hasty(at) or not self._goes_on(event):
+            event.stop()
+        self._draw()
+
+    def on_paste(self, event: events.Paste) -> None:
+        """A number is typed, never pasted: it is to go from one screen to the other through a person."""
+        event.stop()
+        self._typed.refuse()
+        self._draw()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What cannot be done now is dim in the footer."""
+        del parameters
+        match action:
+            case "approve":
+                return self._can_approve or None
+            case "deny":
+                return (self._alive and self._state != "sending") or None
+            case "reason":
+                return self._state == "denying"
+            case _:
+                return True
+
+    def action_approve(self) -> None:
+        """Sign and send the approval."""
+        if self._can_approve:
+            self._give(approve(self._typed.number))
+
+    def action_deny(self) -> None:
+        """Ask why; a second time it is a plain no."""
+        if self._state == "denying":
+            self._give(deny("declined"))
+        else:
+            self._become("denying")
+
+    def action_reason(self, reason: Literal["mistake", "not_me"]) -> None:
+        """Sign and send the denial."""
+        self._give(deny(reason))
+
+    def action_back(self) -> None:
+        """From the reasons to the question, from the question to the inbox; the request goes on waiting."""
+        if self._state == "denying":
+            self._become("asking")
+        else:
+            self.dismiss()
+
+    def action_scroll_by(self, lines: int) -> None:
+        """Scroll by lines."""
+        self.query_one(RequestDetails).scroll_lines(lines)
+
+    def action_page(self, pages: int) -> None:
+        """Scroll by pages."""
+        self.query_one(RequestDetails).scroll_pages(pages)
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        match event.button.id:
+            case "approve":
+                self.action_approve()
+            case "deny" | "declined":
+                self.action_deny()
+            case "mistake" | "not_me" as reason:
+                self.action_reason(reason)
+
+    @on(AnswerFailed)
+    def _failed(self, message: AnswerFailed) -> None:
+        message.stop()
+        hint = f" {message.error.hint}." if message.error.hint else ""
+        self._become("asking", f"{message.error.detail.capitalize()}.{hint}")
+
+    @property
+    def _can_approve(self) -> bool:
+        return self._alive and self._state == "asking" and self._typed.complete
+
+    def _dead(self, at: float) -> bool:
+        """Whether a key of that moment does nothing yet."""
+        if self._shown_at is not None and at - self._shown_at >= DEAD_SECONDS:
+            self._alive = True
+        return not self._alive
+
+    def _goes_on(self, event: events.Key) -> bool:
+        """Take the character into the boxes; True for the few keys that are commands."""
+        self._trouble = ""
+        if event.key == "backspace":
+            self._typed.back()
+        elif event.key in {"enter", "question_mark"}:
+            return True
+        elif self._state == "denying":
+            if event.key in {"d", "m", "n"}:
+                return True
+            self._become("asking")
+        elif event.key == "d":
+            self._typed.clear()
+            return True
+        elif self._state == "asking":
+            self._typed.key(event.character or "")
+        return False
+
+    def _sleep(self) -> None:
+        self._shown_at = self._moment_of(events.Event())
+        self.set_timer(DEAD_SECONDS, self._wake)
+        self._draw()
+
+    def _wake(self) -> None:
+        self._alive = True
+        self._draw()
+
+    def _give(self, answer: Answer) -> None:
+        self._become("sending")
+        self.post_message(AnswerGiven(self, self._entry, answer))
+
+    def _become(self, state: State, trouble: str = "") -> None:
+        self._state, self._trouble = state, visible(trouble)
+        self._typed.clear()
+        self._draw()
+
+    def _follow(self) -> None:
+        app = cast("PlacetApp", self.app)
+        if self.is_current and app.inbox.find(self._entry.key) is None:
+            self.dismiss()
+
+    def _draw(self) -> None:
+        app = cast("PlacetApp", self.app)
+        entry, now = self._entry, app.now + app.inbox.offset(self._entry.origin)
+        left_ms = entry.expires_at - now
+        age = f"asked {ago(now - entry.created_at)} ago   " if self.size.width >= WIDE else ""
+        style = "$text-error bold" if left_ms < URGENT_MS else "$text-accent bold"
+        left = Content.assemble((age, QUIET), (clock_time(left_ms), style), (" left", QUIET))
+        self.query_one("#left", Static).update(left)
+        connection = app.inbox.connections.get(entry.origin)
+        offline = ""
+        if connection is not None and connection.state == "offline":
+            offline = (
+                f"{entry.server} is {connection_words(connection, app.now)}: an answer cannot be sent now."
+            )
+        self.query_one(AnswerPanel).show(
+            self._state,
+            awake=self._alive,
+            tall=self.size.height >= TALL,
+            trouble=self._trouble,
+            offline=offline,
+        )
+        self.refresh_bindings()

@@ -1,0 +1,201 @@
+"""A person before the app: a made-up vault, a clock that is set by hand, and a hand whose keys take time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from textual import events
+from textual.pilot import Pilot
+
+from placet_authenticator.authenticator import Authenticator, _record_id
+from placet_authenticator.inbox import Arrived, Connected, Entry, Event, Lost, opened
+from placet_authenticator.items import place_of
+from placet_authenticator.link import Link
+from placet_authenticator.records import By, Enrollment, Held, Outcome, Past, Record, Told
+from placet_authenticator.settings import Settings
+from placet_authenticator.tui.app import PlacetApp
+from placet_authenticator.tui.messages import Heard
+from placet_authenticator.vault import QUICK, Vault
+from placet_protocol.documents import Context, RelyingParty
+from placet_protocol.jose import public_key_bytes
+from support import parties
+from support.persons import PASSPHRASE
+
+BEGIN = (parties.BEGUN + 112) * 1000
+SECOND_ORIGIN = "https://placet.shop.example"
+
+
+class Hand:
+    """Says when a key was pressed: each ``pace`` seconds after the one before, however fast the test is."""
+
+    def __init__(self, pace: float = 0.2) -> None:
+        self.pace = pace
+        self.at = 100.0
+
+    def __call__(self, event: events.Event) -> float:
+        """The moment of an event."""
+        if isinstance(event, events.Key):
+            self.at += self.pace
+        return self.at
+
+    def wait(self, seconds: float = 1.5) -> None:
+        """The next key comes so much later."""
+        self.at += seconds
+
+
+class Clock:
+    """Shows the time in ms UTC that it was set to."""
+
+    def __init__(self, now: int = BEGIN) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        """The time."""
+        return self.now
+
+
+class Desk(NamedTuple):
+    """A running app and those who use it."""
+
+    app: PlacetApp
+    pilot: Pilot[None]
+    hand: Hand
+    clock: Clock
+
+    async def press(self, *keys: str) -> None:
+        """Press these keys, one after the other."""
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def hear(self, *said: Event) -> None:
+        """Let a server say this."""
+        for event in said:
+            self.app.post_message(Heard(event))
+        await self.pilot.pause()
+
+    async def pass_seconds(self, seconds: int) -> None:
+        """Let time pass on the clock."""
+        self.clock.now += seconds * 1000
+        await self.app._tick()
+        await self.pilot.pause()
+
+
+def enrollment(**changes: Any) -> Enrollment:
+    """This person's device on the made-up server."""
+    good: dict[str, Any] = {
+        "id": parties.DEVICE,
+        "origin": parties.ORIGIN,
+        "pinned": parties.SERVER_KID,
+        "server_key": public_key_bytes(parties.SERVER_KEY.public_key()),
+        "name": "Acme",
+        "user": parties.USER,
+        "org": "default",
+        "device_name": "laptop",
+        "thumbprint": parties.DEVICE_KID,
+        "signing_secret": b"\x01" * 32,
+        "push_secret": b"\x02" * 32,
+        "push_auth": b"\x03" * 16,
+        "certificate": "",
+        "check": "123456",
+        "active": True,
+        "created_at": 0,
+    }
+    return Enrollment(**good | changes)
+
+
+def document(**changes: Any) -> str:
+    """A request as the made-up server signs it."""
+    return parties.request_document(**changes)
+
+
+def entry(**changes: Any) -> Entry:
+    """The same, opened."""
+    return opened(place_of(enrollment()), document(**changes))
+
+
+def held(**changes: Any) -> Held:
+    """A request that waits in the vault."""
+    waiting = entry(**changes)
+    return Held(_record_id(*waiting.key), parties.DEVICE, waiting.document, BEGIN)
+
+
+def past(outcome: Outcome, by: By, minutes: int, reason: str = "", **changes: Any) -> Past:
+    """A request that ended so many minutes ago."""
+    over = entry(**{"rid": f"past-{minutes}", **changes})
+    at = BEGIN - minutes * 60_000
+    return Past(_record_id(*over.key), parties.DEVICE, over.document, outcome, by, reason, at)
+
+
+def usual_vault() -> list[Record]:
+    """What a person may have: two requests that wait, some history, a notice."""
+    shop = RelyingParty("app-2", "Corner Shop")
+    bank = RelyingParty("app-3", "First Bank of Nowhere")
+    return [
+        enrollment(),
+        held(ctx=Context("192.0.2.7", "Vienna, Austria", "Firefox 132 on Linux")),
+        held(
+            rid="0190c1f1-ffff",
+            rp=bank,
+            iat=parties.BEGUN + 20,
+            exp=parties.BEGUN + 170,
+            msg="Transfer 12,500.00 € to Nordwind Immobilien GmbH?\nRent for October, reference 2025-10-4711",
+        ),
+        past("approved", "this device", 3, "ok", msg="Sign in to the staff portal?"),
+        past(
+            "denied", "another device", 31, "not_me", rp=shop, msg="Log in from a new browser in Reykjavik?"
+        ),
+        past("expired", "time", 60, msg="Pay 9.99 € to Kiosk?"),
+        past("approved", "another device", 1500, "ok", rp=shop, msg="Pay 42.00 € for order 1007?"),
+        past("cancelled", "the application", 1600, rp=bank, msg="Change your address?"),
+        Told(
+            "n1",
+            parties.ORIGIN,
+            "n1",
+            "device_added",
+            'The device "phone" was added for you.',
+            BEGIN - 600_000,
+        ),
+    ]
+
+
+@asynccontextmanager
+async def desk(
+    home: Path,
+    records: Sequence[Record] = (),
+    *,
+    size: tuple[int, int] = (80, 24),
+    connected: bool = True,
+    links: Callable[[Authenticator], Sequence[Link]] = lambda _: (),
+) -> AsyncIterator[Desk]:
+    """The app on a vault with these records, unlocked; no server is followed unless ``links`` says so."""
+    settings = Settings(home)
+    if not settings.vault.exists():
+        with Vault.create(settings.vault, PASSPHRASE, profile=QUICK) as vault:
+            vault.put(*records)
+    hand, clock = Hand(), Clock()
+    app = PlacetApp(settings, clock=clock, links=links, moment_of=hand)
+    async with app.run_test(size=size) as pilot:
+        await app.unlock(PASSPHRASE)
+        await pilot.pause()
+        here = Desk(app, pilot, hand, clock)
+        if connected:
+            await here.hear(Connected(parties.ORIGIN, "socket", clock.now))
+        yield here
+
+
+__all__ = [
+    "Arrived",
+    "Connected",
+    "Lost",
+    "Desk",
+    "Hand",
+    "Clock",
+    "desk",
+    "document",
+    "enrollment",
+    "entry",
+    "held",
+]
