@@ -104,13 +104,6 @@ class _Seed(Struct, frozen=True, array_like=True):
     period: int = 30
 
 
-class _Try(NamedTuple):
-    """One reading of what a code is compared with."""
-
-    rows: list[Row]
-    strain: Strain
-
-
 class _Match(NamedTuple):
     token: str
     step: int
