@@ -23,10 +23,10 @@ SHORT: Final = 12
 _WELCOME: Final = (
     (
         "Nothing happens in your name unasked.",
-        "An application asks, you see exactly what it wants, you decide.",
+        "You see exactly what an application wants, and decide.",
     ),
-    ("You sign what you see.", "The number that the application shows proves that it is your own request."),
-    ("Your codes are here too.", "Six-digit codes for any site, also without a connection."),
+    ("You sign what you see.", "A number from its page proves that the request is yours."),
+    ("Your codes are here too.", "Six-digit codes for any site, also offline."),
 )
 _ADVICE: Final = "It seals everything that this device keeps. Nobody can reset it: write it down, or use four or more words that only you would put together."
 _BEGIN: Final = "An application that works with Placet shows you a QR code and a text that begins with https://. Paste the text, or give a picture of the code."

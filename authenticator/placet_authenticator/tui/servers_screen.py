@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
@@ -20,7 +19,7 @@ from placet_authenticator.errors import AuthenticatorError
 from placet_authenticator.inbox import Connection
 from placet_authenticator.records import Enrollment
 from placet_authenticator.tui.asking import QuestionScreen
-from placet_authenticator.tui.texts import ago, connection_words
+from placet_authenticator.tui.texts import ago, connection_words, day
 from placet_authenticator.tui.widgets import TopBar
 from placet_protocol.text import visible
 
@@ -53,7 +52,7 @@ class DeviceCard(Static, can_focus=True):
         each = self.enrollment
         mark = _MARKS[connection.state if connection else "connecting"]
         here: list[Content | str] = [
-            f"This device: {visible(each.device_name)}  ·  since {_day(each.created_at)}"
+            f"This device: {visible(each.device_name)}  ·  since {_date(each.created_at)}"
         ]
         if self.standing == "pending":
             check = f"{each.check[:3]} {each.check[3:]}"
@@ -218,8 +217,8 @@ class ServersScreen(Screen[None]):
             self.post_message(self.Left(enrollment, None))
 
 
-def _day(ms: int) -> str:
-    return f"{dt.datetime.fromtimestamp(ms / 1000).astimezone():%-d %b %Y}"
+def _date(ms: int) -> str:
+    return f"{day(ms).day} {day(ms):%b %Y}"
 
 
 def _more(connection: Connection | None, now: int) -> str:

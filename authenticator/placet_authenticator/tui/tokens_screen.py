@@ -37,7 +37,14 @@ class TokensScreen(Screen[None]):
         Binding("n", "copy_next", "Copy next", tooltip="Copy the code that comes next", show=False),
         Binding("slash", "search", "Search", key_display="/", tooltip="Find a token by words of its name"),
         Binding("a", "add", "Add", tooltip="Add a token from an otpauth URI or a picture of its QR code"),
-        Binding("delete,d", "remove", "Remove", key_display="d", tooltip="Erase the token under the cursor"),
+        Binding(
+            "delete,d",
+            "remove",
+            "Remove",
+            key_display="d",
+            tooltip="Erase the token under the cursor",
+            show=False,
+        ),
         Binding("escape", "clear_search", "Clear search", show=False),
         # The list has these itself; here they serve the search line.
         Binding("up", "move(-1)", "Up", show=False),

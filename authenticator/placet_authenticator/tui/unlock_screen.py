@@ -44,6 +44,7 @@ class UnlockScreen(Screen[None]):
             )
             yield Input(password=True, placeholder="Passphrase", id="passphrase", max_length=MAX_PASSPHRASE)
             yield Static(id="trouble", markup=False)
+            yield Static("Enter opens, Ctrl+Q quits.", classes="quiet", markup=False)
         yield Footer()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
