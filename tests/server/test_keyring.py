@@ -17,7 +17,7 @@ from placet_server.crypto.keyring import open_keyring
 from placet_server.crypto.masterkey import MasterKeyError, create_master_key, load_master_key
 from placet_server.crypto.sealer import PURPOSES, DataKey, KeySealer
 from placet_server.crypto.signing import new_p256
-from placet_server.ports import Purpose, Sql, UnsealableError
+from placet_server.ports import Plan, Purpose, Sql, UnsealableError
 from placet_server.storage import SqliteStore, open_store
 from placet_server.system import SystemEntropy
 from placet_server.testing import SeededEntropy
@@ -43,11 +43,12 @@ def sealer_of(seed: str) -> KeySealer:
 SEALER = sealer_of("a")
 
 
-def edited(tmp_path: Path, statement: str, *params: Any) -> None:
-    """A change by somebody who can write to the data file."""
+async def edited(store: SqliteStore, tmp_path: Path, statement: str, *params: Any) -> None:
+    """A change by somebody who can write to the data file, which the store reads after its own next commit."""
     with sqlite3.connect(tmp_path / "placet.sqlite") as connection:
         assert connection.execute(statement, params).rowcount > 0
     connection.close()
+    await store.write(Plan((), 0))
 
 
 async def test_a_new_store_gets_its_keys_once(store: SqliteStore) -> None:
@@ -151,14 +152,23 @@ def test_key_03_every_changed_byte_is_noticed() -> None:
 async def test_key_03_rows_swapped_in_the_data_file_do_not_open(store: SqliteStore, tmp_path: Path) -> None:
     """Exchanging the sealed values of two rows by hand gives an error for both, never the other's secret."""
     sealer = (await open_keyring(store, MASTER, ENTROPY, 1_000)).sealer
-    edited(tmp_path, "INSERT INTO organizations VALUES ('o', 'o', 1)")
+    await edited(store, tmp_path, "INSERT INTO organizations VALUES ('o', 'o', 1)")
     for user in ("u1", "u2"):
         sealed = sealer.seal("pii", "users", user, user.encode())
-        edited(tmp_path, "INSERT INTO users VALUES (?, 'o', ?, 0, ?, 1)", user, int(user[1]), sealed)
+        await edited(
+            store, tmp_path, "INSERT INTO users VALUES (?, 'o', ?, 0, ?, 1)", user, int(user[1]), sealed
+        )
     query = Sql("sealed", "SELECT id, sealed FROM users")
     assert [sealer.open("pii", "users", *row) for row in await store.rows(query)] == [b"u1", b"u2"]
     (_, first), (_, second) = await store.rows(query)
-    edited(tmp_path, "UPDATE users SET sealed = CASE sealed WHEN ? THEN ? ELSE ? END", first, second, first)
+    await edited(
+        store,
+        tmp_path,
+        "UPDATE users SET sealed = CASE sealed WHEN ? THEN ? ELSE ? END",
+        first,
+        second,
+        first,
+    )
     for user, sealed in await store.rows(query):
         with pytest.raises(UnsealableError):
             sealer.open("pii", "users", user, sealed)
@@ -229,7 +239,7 @@ async def test_key_03_keys_changed_in_the_data_file_are_refused(
 ) -> None:
     """Whoever writes to the data file can neither exchange keys nor slip in a public key for verifiers."""
     await open_keyring(store, MASTER, ENTROPY, 1_000)
-    edited(tmp_path, statement)
+    await edited(store, tmp_path, statement)
     with pytest.raises(MasterKeyError):
         await open_keyring(store, MASTER, ENTROPY, 1_000)
 
@@ -277,11 +287,14 @@ async def test_retired_keys_stay_published_with_their_end(store: SqliteStore, tm
     """After a roll-over the former key is still listed, so that old receipts verify."""
     before = await open_keyring(store, MASTER, ENTROPY, 1_000_000)
     old = before.signer.kid
-    edited(tmp_path, "UPDATE signing_keys SET status = 'retired', retired_at = 5000000 WHERE kid = ?", old)
+    await edited(
+        store, tmp_path, "UPDATE signing_keys SET status = 'retired', retired_at = 5000000 WHERE kid = ?", old
+    )
     key = new_p256(ENTROPY)
     point, kid = jose.public_key_bytes(key.public_key()), jose.thumbprint(key.public_key())
     sealed = before.sealer.seal("key", "signing_keys", kid, scalar(key))
-    edited(
+    await edited(
+        store,
         tmp_path,
         "INSERT INTO signing_keys VALUES (?, 'document', 'current', ?, ?, 5000000, NULL)",
         kid,
