@@ -13,8 +13,9 @@ from textual.widgets import Button, ContentSwitcher, Digits
 
 from placet_authenticator.tui.app import PlacetApp
 from placet_server.testing import LiveServer, live_server
-from support.apps import fast, paste, running, screen_text, shows, until
+from support.apps import fast, paste, running, shows, until
 from support.persons import invite, ok
+from support.snapshots import screen_text
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from textual.widgets import Button, ContentSwitcher, Input
 from placet_authenticator.settings import Settings
 from placet_authenticator.tui.app import PlacetApp
 from placet_authenticator.vault import QUICK, Vault
-from support.apps import nowhere, running, screen_text, shows, token, until
+from support.apps import nowhere, running, shows, token, until
 from support.persons import PASSPHRASE
+from support.snapshots import screen_text
 
 ACME = token("Acme Pay", "ada@example.com")
 

@@ -14,7 +14,8 @@ from placet_authenticator.records import Token
 from placet_authenticator.tui.clipboard import Clipboard
 from placet_authenticator.tui.token_list import TokenList, grouped
 from placet_protocol.totp import hotp, step
-from support.apps import NOW, paste, running, screen_text, shows, token, until
+from support.apps import NOW, paste, running, shows, token, until
+from support.snapshots import screen_text
 
 ACME = token("Acme Pay", "ada@example.com")
 BANK = token("Bank of Utrecht", "NL91 4300", algorithm="SHA256", period=60)

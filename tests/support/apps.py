@@ -18,6 +18,7 @@ from placet_authenticator.settings import Settings
 from placet_authenticator.tui.app import PlacetApp
 from placet_authenticator.vault import QUICK, Vault, exists
 from support.persons import FAST, PASSPHRASE
+from support.snapshots import screen_text
 
 NOW = 1_800_000_012_000
 """12 s into a step of 30 s, 12 s into one of 60 s."""
@@ -108,12 +109,6 @@ async def shows(app: PlacetApp, pilot: Pilot[None], *words: str) -> None:
         await until(pilot, lambda: all(each in _flowing(app) for each in words))
     except TimeoutError:
         raise AssertionError(f"{words} did not come:\n{screen_text(app)}") from None
-
-
-def screen_text(app: PlacetApp) -> str:
-    """What stands on the screen now, line by line."""
-    strips = app.screen._compositor.render_strips()
-    return "\n".join(strip.text.rstrip() for strip in strips)
 
 
 def _flowing(app: PlacetApp) -> str:
