@@ -270,6 +270,18 @@ async def test_enr_05_a_second_device_waits_for_the_first_ones_yes(tmp_path: Pat
         assert await w.domain.notices.pending(tablet, w.now) == []
 
 
+async def test_enr_05_the_question_of_a_device_is_not_superseded(tmp_path: Path) -> None:
+    """A face that makes room for new requests leaves the question about the further device where it is."""
+    async with world(tmp_path) as w:
+        await w.enrol()
+        await _redeem(w, await _open(w), Joiner("tablet"))
+        asked = [await w.ask(supersede=True) for _ in range(3)]
+        (question,) = await w.store.rows(Sql("asked", "SELECT ask FROM enrollments WHERE ask IS NOT NULL"))
+        question_state = await w.domain.approvals.state(w.caller.application.id, question[0], w.now)
+        assert question_state.status == "pending"
+        assert [await w.status(each) for each in asked] == ["superseded", "pending", "pending"]
+
+
 async def test_enr_05_a_no_ends_the_enrolment(tmp_path: Path) -> None:
     """When the active device denies, or the question expires, enrolment and new device end."""
     async with world(tmp_path) as w:

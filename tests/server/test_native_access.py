@@ -95,3 +95,15 @@ async def test_keys_of_the_server_are_public(native: Native) -> None:
     for key in keys["keys"]:
         assert {"kty", "crv", "x", "y", "kid", "alg", "use"} <= key.keys()
         assert "d" not in key
+
+
+async def test_only_an_administrators_key_brings_a_tfa_id_along(native: Native) -> None:
+    """A plain key cannot put another person in the place of one whose id applications know."""
+    server = native.server
+    plain = await server.api_key("plain", ("users",))
+    status, refused = await server.call(
+        "POST", "/v1/users", {"tfa_id": 78, "email": "y@example.com"}, key=plain
+    )
+    assert (status, refused["code"]) == (403, "forbidden")
+    status, _ = await server.call("POST", "/v1/users", {"email": "y@example.com"}, key=plain)
+    assert status == 201

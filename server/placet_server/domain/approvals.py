@@ -64,6 +64,7 @@ _PAGE: Final = Sql(
 _OLDEST: Final = Sql(
     "approval_oldest_pending",
     f"SELECT {COLUMNS} FROM approvals WHERE user_id = ? AND application = ? AND status = 'pending'"  # noqa: S608 - as above
+    " AND NOT EXISTS (SELECT 1 FROM enrollments e WHERE e.user_id = approvals.user_id AND e.ask = approvals.id)"
     " ORDER BY id LIMIT 1",
 )
 _DUE: Final = Sql(

@@ -8,6 +8,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from placet_protocol.approval import NAME_MAX
+from placet_server.domain.refusals import RefusedError
 from placet_server.domain.services import Domain
 from placet_server.domain.users import TFA_ID_LIMIT, UserDraft
 from placet_server.domain.values import User
@@ -66,6 +67,9 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, domain: Domain) -> 
 
     async def create(request: web.Request, call: Call) -> web.Response:
         wanted = await json_body(request, UserBody)
+        if wanted.tfa_id is not None and "devices:admin" not in call.by.scopes:
+            # Who may choose the id could delete a person and put another in their place, for all applications.
+            raise RefusedError("forbidden", "tfa_id: bringing an id along needs a key with scope devices:admin.")
         draft = UserDraft(wanted.country_code, wanted.phone, wanted.email, wanted.name, wanted.tfa_id)
         user, new = await users.create(call.by.org, draft, call.now)
         return reply(201 if new else 200, _answer(user))
