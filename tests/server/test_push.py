@@ -92,10 +92,11 @@ def opened(who: Answerer, body: bytes) -> object:
 
 
 async def test_psh_01_every_push_is_one_fresh_record_for_the_device_alone(pushing: Pushing) -> None:
-    """Of many bodies each has at most 4,096 bytes, all salts and keys distinct, no plaintext, opened by the device's key only."""
+    """Bodies have at most 4,096 bytes, salts and keys of their own, no plaintext; only the device's key opens them."""
     async with push_service() as service:
         who = await pushing.device(service.url + "/p")
         for number in range(scaled(1_000)):
+            await pushing.world.calm()
             created = await pushing.world.ask(message=f"{CANARY} {number}")
             assert await pushing.push(created.approval.id) is None
         bodies = [body for _, _, body in service.posts]

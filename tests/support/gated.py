@@ -39,7 +39,7 @@ class PlainFace:
     async def authenticate(self, request: web.Request, now: int) -> Caller | None:
         """The caller that the headers say."""
         key = request.headers.get("X-Key")
-        if key is None:
+        if key is None or not key.isascii():
             return None
         application = Application("app-" + key, "default", key, self._policies, (), now)
         return Caller(application, "key-" + key, frozenset(request.headers.get("X-Scopes", "users").split()))
