@@ -92,7 +92,7 @@ class DeviceSocket:
         if not self._ws.can_prepare(request).ok:
             raise RefusedError("invalid_request", "This path speaks WebSocket (RFC 6455) only.")
         await self._ws.prepare(request)
-        assert isinstance(request.transport, asyncio.Transport)
+        assert request.transport is not None  # no check of its class: that of uvloop is none of asyncio's
         self._transport = request.transport
         self._transport.set_write_buffer_limits(high=self._backlog_max)
         leave: list[Callable[[], None]] = []
