@@ -1,7 +1,7 @@
 """``python3 dev.py demo``: ask, push, show, sign, answer, with a real server, a real device and a real application.
 
 Without a terminal it answers for the person and ends with status 0 when every step came out as it must. In a terminal
-the person answers.
+it opens the app, and the person answers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from demo.acme import AcmePay
 from demo.narrate import Narrator
 from demo.programs import Programs
+from demo.qr import draw
 from demo.tap import Tap
 
 PAYMENT = {
@@ -34,7 +35,6 @@ class Journey:
     def __init__(self, folder: Path, programs: Programs, acme: AcmePay, say: Narrator) -> None:
         self._folder, self._placet, self._acme, self._say = folder, programs, acme, say
         self._tfa_id = 0
-        self._person = sys.stdin.isatty()
 
     async def prepare(self, url: str) -> None:
         """An application, a user and an enrolled device."""
@@ -66,18 +66,10 @@ class Journey:
         await self._show(created["id"])
         number = created["number"]
         self._say.fact(f"Acme Pay's own screen shows Ada the number {number}; no device ever receives it")
-        if self._person:
-            number = await asyncio.to_thread(
-                input, "    Type the number to approve, or press Enter to deny: "
-            )
-        if not number:
-            await self._placet.device("deny", created["id"])
-            await self._outcome(created["id"], "denied")
-            return
         signed = await self._placet.device("approve", created["id"], "--number", number)
         self._say.fact(f"the device signed the SHA-256 of exactly what it showed: {signed['digest']}")
-        status = await self._outcome(created["id"], None)
-        await self._receipt(created["id"], status)
+        await self._outcome(created["id"], "approved")
+        await self._receipt(created["id"], "approved")
 
     async def codes(self) -> None:
         """A soft token's code, verified once and refused the second time."""
@@ -119,16 +111,12 @@ class Journey:
         for label, value in request["visible"]:
             print(f"        {label}: {value}")
 
-    async def _outcome(self, approval: str, expected: str | None) -> str:
+    async def _outcome(self, approval: str, expected: str) -> None:
         answer = await self._acme.call("GET", f"/v1/approval_requests/{approval}?wait=30")
         status: str = answer["status"]
-        check(
-            status == expected or (expected is None and status in {"approved", "denied"}),
-            "the outcome is final",
-        )
+        check(status == expected, "the outcome is final")
         await self._acme.event(f"approval_request.{status}", approval)
         self._say.fact(f"long-poll and signed webhook agree: {status}" + _because(answer))
-        return status
 
     async def _receipt(self, approval: str, outcome: str) -> None:
         self._say.step("The receipt proves it offline, with the server's public keys alone")
@@ -140,14 +128,6 @@ class Journey:
         verified = await self._placet.device("receipt", "verify", str(receipt), "--keys", str(keys))
         check(verified["outcome"] == outcome, "the receipt tells the same outcome")
         self._say.fact(f"request, decision and device certificate verify: {verified['outcome']}")
-
-
-def draw(uri: str, path: Path) -> None:
-    """The enrolment URI as a QR picture, as an application's page would show it."""
-    import qrcode  # not needed by the rest of the demo
-
-    with path.open("wb") as file:
-        qrcode.make(uri).save(file)
 
 
 def check(holds: object, claim: str) -> None:
@@ -162,9 +142,14 @@ def _because(answer: dict[str, Any]) -> str:
 
 async def main() -> None:
     """Run the whole journey in a folder of its own, and leave nothing behind."""
-    say = Narrator()
     with tempfile.TemporaryDirectory(prefix="placet-demo-") as name:
         folder = Path(name)
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            from demo.terminal import play  # loads the terminal toolkit
+
+            await play(folder)
+            return
+        say = Narrator()
         programs = Programs(folder)
         async with Tap(say.wire) as tap, programs.serving(tap.origin) as url, AcmePay(say.wire) as acme:
             tap.server = url

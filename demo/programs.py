@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 BIN = Path(sys.executable).parent
+PASSPHRASE = "correct horse battery staple"  # noqa: S105  of a vault that is gone when the demo ends
 
 
 class Programs:
@@ -24,28 +25,32 @@ class Programs:
         self.server_data = folder / "server"
         self.home = folder / "device"
         self._log = folder / "server.log"
-        self._passphrase = folder / "passphrase"
-        self._passphrase.write_text("correct horse battery staple\n")
-        self._passphrase.chmod(0o600)
+        self.passphrase_file = folder / "passphrase"
+        self.passphrase_file.write_text(f"{PASSPHRASE}\n")
+        self.passphrase_file.chmod(0o600)
         # The demo's webhook receiver is on this machine, which the server refuses unless the operator allows it.
         self._env = {
             **os.environ,
             "PLACET_EGRESS_ALLOW": "127.0.0.0/8",
             "PLACET_HOME": str(self.home),
-            "PLACET_PASSPHRASE_FILE": str(self._passphrase),
+            "PLACET_PASSPHRASE_FILE": str(self.passphrase_file),
         }
 
     @contextlib.asynccontextmanager
-    async def serving(self, public_url: str) -> AsyncIterator[str]:
-        """Run the server on a port of the loopback address; gives that address once the server says it is ready."""
+    async def serving(self, public_url: str | None = None) -> AsyncIterator[str]:
+        """Run the server on a port of the loopback address; gives that address once the server says it is ready.
+
+        Devices are told ``public_url``, or that address.
+        """
         port = str(_free_port())
-        words = ("serve", "--data", str(self.server_data), "--port", port, "--public-url", public_url)
+        url = f"http://127.0.0.1:{port}"
+        words = ("serve", "--data", str(self.server_data), "--port", port, "--public-url", public_url or url)
         process = await self._start("placet-server", *words, log=True)
         try:
             assert process.stdout
             if not await process.stdout.readline():
                 raise SystemExit(f"The server did not start:\n{self._log.read_text()}")
-            yield f"http://127.0.0.1:{port}"
+            yield url
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
