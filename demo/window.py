@@ -57,9 +57,10 @@ class DemoApp(PlacetApp):
         for page in self.screen.query(AcmePage):
             page.update(self._page)
 
-    async def _keep(self) -> None:
+    def _keep(self) -> None:
         screen = self.screen
-        if isinstance(screen, ModalScreen) or screen.query(AcmePage):
+        if isinstance(screen, ModalScreen) or not screen.is_running or screen.query(AcmePage):
             return
         locked = Content(f"The demo's passphrase: {self._passphrase}")
-        await screen.mount(AcmePage(locked if self.locked else self._page, markup=False))
+        # Not awaited: a screen that is just being left would never have mounted it.
+        screen.mount(AcmePage(locked if self.locked else self._page, markup=False))

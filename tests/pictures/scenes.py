@@ -28,7 +28,11 @@ CODES = [
     token("Northwind", "a.lovelace@northwind.example", digits=8),
     token("", "backup server root"),
 ]
-SHOP = enrollment(id="second", origin=SECOND_ORIGIN, name="Corner Shop", device_name="laptop at home")
+SINCE = BEGIN - 40 * 86_400_000
+ACME = enrollment(device_name="Ada's laptop", created_at=SINCE)
+SHOP = enrollment(
+    id="second", origin=SECOND_ORIGIN, name="Corner Shop", device_name="Ada's laptop", created_at=SINCE
+)
 
 
 class Scene(NamedTuple):
@@ -132,11 +136,11 @@ SCENES = (
     Scene("compare", (), compared),
     Scene("inbox", USUAL, keys()),
     Scene("request", USUAL, keys("enter")),
-    Scene("codes", [enrollment(), *CODES], keys("2", "down", "space")),
-    Scene("search", [enrollment(), *CODES], keys("2", "slash", "a", "d", "a")),
-    Scene("add-code", [enrollment(), *CODES], adding),
-    Scene("servers", [enrollment(), SHOP], two_servers),
-    Scene("leave", [enrollment(), SHOP], leaving),
-    Scene("help", [enrollment(), *CODES], keys("2", "question_mark")),
-    Scene("locked", [enrollment()], locked),
+    Scene("codes", [ACME, *CODES], keys("2", "down", "space")),
+    Scene("search", [ACME, *CODES], keys("2", "slash", "a", "d", "a")),
+    Scene("add-code", [ACME, *CODES], adding),
+    Scene("servers", [ACME, SHOP], two_servers),
+    Scene("leave", [ACME, SHOP], leaving),
+    Scene("help", [ACME, *CODES], keys("2", "question_mark")),
+    Scene("locked", [ACME], locked),
 )

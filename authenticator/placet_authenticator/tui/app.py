@@ -156,6 +156,7 @@ class PlacetApp(App[None]):
         if self.locked:
             return
         self._unattended = False
+        self.clear_notifications()
         await self.switch_mode("entrance")
         for mode in MODES_OPEN:
             self.remove_mode(mode)

@@ -23,9 +23,9 @@ SHORT: Final = 12
 _WELCOME: Final = (
     (
         "Nothing happens in your name unasked.",
-        "You see exactly what an application wants, and decide.",
+        "You see what an application wants, and decide.",
     ),
-    ("You sign what you see.", "A number from its page proves that the request is yours."),
+    ("You sign what you see.", "A number proves that the request is your own."),
     ("Your codes are here too.", "Six-digit codes for any site, also offline."),
 )
 _ADVICE: Final = "It seals everything that this device keeps. Nobody can reset it: write it down, or use four or more words that only you would put together."

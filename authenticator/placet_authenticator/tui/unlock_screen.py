@@ -38,7 +38,7 @@ class UnlockScreen(Screen[None]):
         with Vertical(classes="card"):
             yield Static("Placet is locked", classes="heading", markup=False)
             yield Static(
-                "Requests wait at their servers until you unlock. Ctrl+Q quits.",
+                "Requests wait at their servers until you unlock.",
                 classes="quiet",
                 markup=False,
             )
