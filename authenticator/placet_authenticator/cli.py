@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import sys
@@ -65,7 +66,8 @@ def main(ctx: click.Context) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         click.echo(ctx.get_help())
         ctx.exit(2)
-    ctx.invoke(app)
+    with app.make_context("app", [], parent=ctx) as alone:  # unlike invoke(), this reads the environment
+        app.invoke(alone)
 
 
 @main.command()
@@ -76,13 +78,23 @@ def main(ctx: click.Context) -> None:
     help="File (0600) whose first line is the passphrase; also PLACET_PASSPHRASE_FILE.",
 )
 @click.option("--keyring", is_flag=True, help="Take the passphrase from the operating system's keyring.")
-def app(passphrase_file: Path | None, keyring: bool) -> None:  # noqa: FBT001  click passes flags
+@click.option(
+    "--lock-after",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    metavar="MINUTES",
+    envvar="PLACET_LOCK_AFTER",
+    show_default=True,
+    help="Lock after so long without key or mouse; 0 never. Also PLACET_LOCK_AFTER.",
+)
+def app(passphrase_file: Path | None, keyring: bool, lock_after: float) -> None:  # noqa: FBT001  click passes flags
     """Open the app, as `placet` alone does."""
     from placet_authenticator.tui.app import PlacetApp  # loads the terminal toolkit
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("The app needs a terminal. Each of its jobs is a command: placet --help")
-    screens = PlacetApp(Settings(home(os.environ), passphrase_file, keyring=keyring))
+    choices = Settings(home(os.environ), passphrase_file, keyring=keyring)
+    screens = PlacetApp(choices, lock_after=lock_after * 60 or math.inf)
     screens.run()
     sys.exit(screens.return_code)
 

@@ -104,6 +104,15 @@ async def adding(here: Desk) -> None:
     await here.until(lambda: not here.app.screen.query_one("#add").disabled)
 
 
+async def typing(here: Desk) -> None:
+    """A request that was read, and two of three digits."""
+    await here.press("enter")
+    await here.pilot.pause(1.2)  # its keys are dead in the first second
+    here.hand.wait()
+    await here.press("4")
+    await here.press("8")
+
+
 async def two_servers(here: Desk) -> None:
     """One that is connected, one that does not answer."""
     here.app.device.absorb(Connected(parties.ORIGIN, "socket", BEGIN))
@@ -135,7 +144,7 @@ SCENES = (
     Scene("enrol", (), invited),
     Scene("compare", (), compared),
     Scene("inbox", USUAL, keys()),
-    Scene("request", USUAL, keys("enter")),
+    Scene("request", USUAL, typing),
     Scene("codes", [ACME, *CODES], keys("2", "down", "space")),
     Scene("search", [ACME, *CODES], keys("2", "slash", "a", "d", "a")),
     Scene("add-code", [ACME, *CODES], adding),
