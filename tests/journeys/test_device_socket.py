@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from placet_authenticator.enrolling import read_uri
 from placet_authenticator.inbox import Arrived, Connected
-from support.blackbox import remote
+from support.blackbox import remote, shop
 from support.persons import authenticator, following, until
-from support.programs import answer, serving
+from support.programs import serving
 
 
 async def test_psh_07_a_request_reaches_a_real_device_over_the_socket_of_a_real_server(
@@ -18,9 +17,7 @@ async def test_psh_07_a_request_reaches_a_real_device_over_the_socket_of_a_real_
     """The socket opens and stays, a request comes over it within two seconds, and nothing falls back to polling."""
     data = tmp_path / "server"
     with serving(data) as server:
-        key = (
-            await asyncio.to_thread(answer, "placet-server", "application", "add", "shop", "--data", data)
-        )["api_key"]
+        key, _ = await shop(data)
         async with remote(server.url, key) as application, authenticator(tmp_path / "device") as device:
             user = await application.native("POST", "/v1/users", {"email": "ada@example.com"})
             path = f"/v1/users/{user['tfa_id']}/enrollments"
