@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any, NamedTuple
 from textual import events
 from textual.pilot import Pilot
 
+from placet_authenticator import running
 from placet_authenticator.authenticator import Authenticator, _record_id
-from placet_authenticator.inbox import Arrived, Connected, Entry, Event, Lost, opened
+from placet_authenticator.inbox import Connected, Entry, Event, opened
 from placet_authenticator.items import place_of
 from placet_authenticator.link import Link
 from placet_authenticator.records import By, Enrollment, Held, Outcome, Past, Record, Told
@@ -22,10 +24,30 @@ from placet_authenticator.vault import QUICK, Vault
 from placet_protocol.documents import Context, RelyingParty
 from placet_protocol.jose import public_key_bytes
 from support import parties
-from support.persons import PASSPHRASE
+from support.persons import FAST, PASSPHRASE
+from support.snapshots import screen_text
 
 BEGIN = (parties.BEGUN + 112) * 1000
-SECOND_ORIGIN = "https://placet.shop.example"
+_BARS = str.maketrans("▌█", "  ")
+
+
+def nowhere(_: Authenticator) -> Sequence[Link]:
+    """No line to any server."""
+    return ()
+
+
+def quick(device: Authenticator) -> Sequence[Link]:
+    """Lines that lose no time."""
+    origins = sorted({each.origin for each in device.enrollments})
+    return [
+        Link(
+            device.calls(origin),
+            [each for each in device.enrollments if each.origin == origin],
+            clock=running.now,
+            pace=FAST,
+        )
+        for origin in origins
+    ]
 
 
 class Hand:
@@ -70,11 +92,31 @@ class Desk(NamedTuple):
         await self.pilot.press(*keys)
         await self.pilot.pause()
 
+    async def mash(self, *keys: str) -> None:
+        """Press these keys without looking up."""
+        for key in keys:
+            self.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await self.pilot.pause()
+
     async def hear(self, *said: Event) -> None:
         """Let a server say this."""
         for event in said:
             self.app.post_message(Heard(event))
         await self.pilot.pause()
+
+    async def until(self, true: Callable[[], object], seconds: float = 20) -> None:
+        """Wait for what the app does by itself."""
+        async with asyncio.timeout(seconds):
+            while not true():
+                await self.pilot.pause(0.01)
+
+    def shows(self, words: str) -> bool:
+        """Whether these words are on the screen, however they are broken into lines."""
+        return " ".join(words.split()) in " ".join(screen_text(self.app).translate(_BARS).split())
+
+    def toasts(self) -> list[str]:
+        """Title and words of what is shown for a while, the newest last."""
+        return [f"{each.title}: {each.message}" for each in self.app._notifications]
 
     async def pass_seconds(self, seconds: int) -> None:
         """Let time pass on the clock."""
@@ -168,34 +210,20 @@ async def desk(
     *,
     size: tuple[int, int] = (80, 24),
     connected: bool = True,
-    links: Callable[[Authenticator], Sequence[Link]] = lambda _: (),
+    links: Callable[[Authenticator], Sequence[Link]] = nowhere,
+    clock: Callable[[], int] | None = None,
 ) -> AsyncIterator[Desk]:
     """The app on a vault with these records, unlocked; no server is followed unless ``links`` says so."""
     settings = Settings(home)
     if not settings.vault.exists():
         with Vault.create(settings.vault, PASSPHRASE, profile=QUICK) as vault:
             vault.put(*records)
-    hand, clock = Hand(), Clock()
-    app = PlacetApp(settings, clock=clock, links=links, moment_of=hand)
-    async with app.run_test(size=size) as pilot:
+    hand, hands = Hand(), Clock()
+    app = PlacetApp(settings, clock=clock or hands, links=links, moment_of=hand)
+    async with asyncio.timeout(60), app.run_test(size=size) as pilot:
         await app.unlock(PASSPHRASE)
         await pilot.pause()
-        here = Desk(app, pilot, hand, clock)
+        here = Desk(app, pilot, hand, hands)
         if connected:
-            await here.hear(Connected(parties.ORIGIN, "socket", clock.now))
+            await here.hear(Connected(parties.ORIGIN, "socket", hands.now))
         yield here
-
-
-__all__ = [
-    "Arrived",
-    "Connected",
-    "Lost",
-    "Desk",
-    "Hand",
-    "Clock",
-    "desk",
-    "document",
-    "enrollment",
-    "entry",
-    "held",
-]
