@@ -69,7 +69,9 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, domain: Domain) -> 
         wanted = await json_body(request, UserBody)
         if wanted.tfa_id is not None and "devices:admin" not in call.by.scopes:
             # Who may choose the id could delete a person and put another in their place, for all applications.
-            raise RefusedError("forbidden", "tfa_id: bringing an id along needs a key with scope devices:admin.")
+            raise RefusedError(
+                "forbidden", "tfa_id: bringing an id along needs a key with scope devices:admin."
+            )
         draft = UserDraft(wanted.country_code, wanted.phone, wanted.email, wanted.name, wanted.tfa_id)
         user, new = await users.create(call.by.org, draft, call.now)
         return reply(201 if new else 200, _answer(user))
