@@ -5,7 +5,7 @@ python3 dev.py demo        the main job, end to end, on your own machine
 python3 dev.py test        checks, then all tests (further words go to pytest: a path, -k name)
 python3 dev.py faults      the tests that repeat or break things, with every repetition (ten minutes; takes words too)
 python3 dev.py check       format, lint, types, import contracts, file sizes
-python3 dev.py bench       speed, as ratios to bare aiohttp in the same run (--json FILE, --only JOB)
+python3 dev.py bench       speed, as ratios to bare aiohttp in the same run (--json FILE, --only JOB); bench screens: the app
 python3 dev.py screenshots pictures of every screen for the documents (--png DIR, --size, --theme; names of some)
 python3 dev.py system      Debian programs that deeper tests drive (needs root)
 python3 dev.py shell       a shell with the environment on its PATH
@@ -142,7 +142,8 @@ def main(job: str, words: list[str]) -> None:
         case "check":
             check()
         case "bench":
-            run("python", "-m", "bench.run", *words)
+            screens = words == ["screens"]
+            run("python", "-m", *(["bench.screens"] if screens else ["bench.run", *words]))
         case "screenshots":
             run("python", "-m", "pictures.make", *words)
         case "shell":
