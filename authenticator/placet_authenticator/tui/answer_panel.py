@@ -9,7 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from placet_authenticator.tui.texts import QUIET
+from placet_authenticator.tui.texts import QUIET, foreign
 from placet_authenticator.tui.typed import CONSENT, Typed
 
 State = Literal["asking", "denying", "sending"]
@@ -54,6 +54,7 @@ class AnswerPanel(Vertical):
         self._application = application
         self._typed = typed
         self._asks_number = typed.number is not None
+        self._drawn: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
         """What is asked, the boxes and buttons, and a line for what happened."""
@@ -69,27 +70,28 @@ class AnswerPanel(Vertical):
 
     def show(self, state: State, *, awake: bool, tall: bool, trouble: str = "", offline: str = "") -> None:
         """Draw it; ``awake`` False while keys are still dead."""
+        typed = self._typed
+        drawn = (state, awake, tall, trouble, offline, typed.text, typed.too_fast)
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
         self.query_one("#asking").display = state != "denying"
         self.query_one("#denying").display = state == "denying"
         self.query_one("#asked", Static).update(self._asked(state))
         self.query_one("#hint", Static).update(self._hint(state, trouble, offline, awake=awake))
-        self.query_one(Boxes).show(self._typed, tall=tall)
         self.query_one("#hint").display = state != "denying" or bool(trouble or offline)
+        self.query_one(Boxes).show(typed, tall=tall)
         for button in self.query(Button):
-            button.disabled = not awake or state == "sending"
-        if not self._typed.complete:
-            self.query_one("#approve", Button).disabled = True
+            button.disabled = (
+                not awake or state == "sending" or (button.id == "approve" and not typed.complete)
+            )
 
     def _asked(self, state: State) -> Content:
         if state == "denying":
             return Content.assemble(("Why do you deny it?", "bold"))
         if self._asks_number:
-            words = (
-                ("Type the ", ""),
-                (f"{self._typed.length} digits", "bold"),
-                (f" that {self._application} shows you", ""),
-            )
-            return Content.assemble(*words)
+            digits = (f"{self._typed.length} digits", "bold")
+            return Content.assemble("Type the ", digits, " that ", foreign(self._application), " shows you")
         return Content.assemble("To approve, type ", (CONSENT, "bold"))
 
     def _hint(self, state: State, trouble: str, offline: str, *, awake: bool) -> Content:
@@ -99,10 +101,10 @@ class AnswerPanel(Vertical):
             return Content.styled(trouble, "$text-error")
         if self._typed.too_fast:
             return Content.styled("That was not typed by hand: pasting is switched off here.", "$text-error")
-        if not awake:
-            return Content.styled("Read first …", QUIET)
         if offline:
             return Content.styled(offline, "$text-error")
+        if not awake:
+            return Content.styled("Read first …", QUIET)
         if state == "denying":
             return Content.styled("Not started by you: the application is told and must pause.", QUIET)
         if self._typed.complete:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -21,7 +22,7 @@ from placet_authenticator import settings as choices
 from placet_authenticator.errors import AuthenticatorError, VaultError
 from placet_authenticator.inbox import Event, Inbox, Lost, Passed
 from placet_authenticator.settings import Settings
-from placet_authenticator.tui import screens, terminal
+from placet_authenticator.tui import screens, terminal, vaults
 from placet_authenticator.tui.messages import (
     AnswerFailed,
     AnswerGiven,
@@ -54,16 +55,6 @@ MODES_OPEN: Final = {"inbox": screens.inbox, "codes": screens.codes, "servers": 
 """What there is to switch between while the vault is open; the order of the keys 1, 2, 3."""
 
 
-def all_links(device: Authenticator) -> Sequence[Link]:
-    """The links that the device itself wants."""
-    return device.links()
-
-
-def moment(event: events.Event) -> float:
-    """When the terminal brought an event, in seconds of a clock that only goes forward."""
-    return event.time
-
-
 class PlacetApp(App[None]):
     """The person's device.
 
@@ -75,7 +66,7 @@ class PlacetApp(App[None]):
     CSS_PATH = "placet.tcss"
     DEFAULT_MODE = "entrance"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (76, "-middle"), (116, "-wide")]  # noqa: RUF012  Textual's type
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (22, "-high")]  # noqa: RUF012  as above
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (22, "-high"), (30, "-tall")]  # noqa: RUF012  as above
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "go('inbox')", "Inbox", show=False, id="go.inbox"),
         Binding("2", "go('codes')", "Codes", show=False, id="go.codes"),
@@ -95,8 +86,8 @@ class PlacetApp(App[None]):
         settings: Settings,
         *,
         clock: Callable[[], int] = running.now,
-        links: Callable[[Authenticator], Sequence[Link]] = all_links,
-        moment_of: Callable[[events.Event], float] = moment,
+        links: Callable[[Authenticator], Sequence[Link]] = lambda device: device.links(),
+        moment_of: Callable[[events.Event], float] = lambda event: event.time,
         lock_after: float = LOCK_AFTER,
     ) -> None:
         super().__init__()
@@ -145,11 +136,11 @@ class PlacetApp(App[None]):
 
     async def unlock(self, passphrase: str, verified: Verified = "pin") -> None:
         """Open the vault and show the inbox. Raises ``PassphraseError`` and ``VaultError``."""
-        await self._open(partial(_opened_vault, self.settings, passphrase), verified)
+        await self._open(partial(vaults.opened, self.settings, passphrase), verified)
 
     async def create(self, passphrase: str) -> None:
         """Make the vault and show the inbox. Raises ``VaultError`` if there is one already."""
-        await self._open(partial(_new_vault, self.settings, passphrase), "pin")
+        await self._open(partial(vaults.made, self.settings, passphrase), "pin")
 
     async def lock(self) -> None:
         """Forget keys and texts, and ask for the passphrase."""
@@ -302,6 +293,12 @@ class PlacetApp(App[None]):
         wanted = {"Theme", "Quit", "Screenshot"}
         yield from (each for each in super().get_system_commands(screen) if each.title in wanted)
 
+    def _fatal_error(self) -> None:
+        # Textual's own report lists local variables, among them the passphrase, and foreign text as it came.
+        self.bell()
+        self._exit_renderables.append(visible(traceback.format_exc(), newline=True))
+        self._close_messages_no_wait()
+
     def _entrance(self) -> Screen[None]:
         if self._unattended:
             return screens.opening(self)
@@ -355,6 +352,7 @@ class PlacetApp(App[None]):
 
     async def _tick(self) -> None:
         self.now = self.clock()
+        terminal.mend_size(self)
         if self.locked:
             return
         if time.monotonic() - self._touched >= self._lock_after:
@@ -393,15 +391,3 @@ class PlacetApp(App[None]):
     def _show_count(self) -> None:
         waiting = len(self.inbox.pending)
         terminal.set_title(self, f"({waiting}) {self.TITLE}" if waiting else str(self.TITLE))
-
-
-def _opened_vault(settings: Settings, passphrase: str) -> Vault:
-    from placet_authenticator.vault import Vault  # loads SQLite and the ciphers, beside the first paint
-
-    return Vault.open(settings.vault, passphrase)
-
-
-def _new_vault(settings: Settings, passphrase: str) -> Vault:
-    from placet_authenticator.vault import Vault  # as above
-
-    return Vault.create(settings.vault, passphrase)

@@ -55,8 +55,8 @@ class ApprovalScreen(Screen[None]):
         Binding("down", "scroll_by(1)", "Down", show=False),
         Binding("pageup", "page(-1)", "Page up", show=False),
         Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home", "page(-99)", "Top", show=False),
-        Binding("end", "page(99)", "End", show=False),
+        Binding("home", "top(True)", "Top", show=False),
+        Binding("end", "top(False)", "End", show=False),
     ]
 
     def __init__(self, entry: Entry, moment_of: Callable[[events.Event], float]) -> None:
@@ -68,6 +68,8 @@ class ApprovalScreen(Screen[None]):
         self._trouble = ""
         self._shown_at: float | None = None
         self._alive = False
+        self._over = False
+        self._possible: tuple[bool, State] = False, "asking"
 
     def compose(self) -> ComposeResult:
         """Bar, who asks and how long, what, the answer, keys."""
@@ -102,7 +104,12 @@ class ApprovalScreen(Screen[None]):
         if not (event.is_printable or event.key in {"enter", "backspace"}):
             return
         at = self._moment_of(event)
-        if self._dead(at) or self._typed.hasty(at) or not self._goes_on(event):
+        if self._dead(at):
+            event.stop()
+        elif self._typed.hasty(at):
+            event.stop()
+            self._state = "asking" if self._state == "denying" else self._state
+        elif not self._goes_on(event):
             event.stop()
         self._draw()
 
@@ -155,6 +162,10 @@ class ApprovalScreen(Screen[None]):
     def action_page(self, pages: int) -> None:
         """Scroll by pages."""
         self.query_one(RequestDetails).scroll_pages(pages)
+
+    def action_top(self, top: bool) -> None:  # noqa: FBT001  as bindings pass it
+        """Scroll to the beginning or the end."""
+        self.query_one(RequestDetails).scroll_end_to(top=top)
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
@@ -221,7 +232,8 @@ class ApprovalScreen(Screen[None]):
 
     def _follow(self) -> None:
         app = cast("PlacetApp", self.app)
-        if self.is_current and app.inbox.find(self._entry.key) is None:
+        if app.screen is self and not self._over and app.inbox.find(self._entry.key) is None:
+            self._over = True
             self.dismiss()
 
     def _draw(self) -> None:
@@ -245,4 +257,6 @@ class ApprovalScreen(Screen[None]):
             trouble=self._trouble,
             offline=offline,
         )
-        self.refresh_bindings()
+        if self._possible != (possible := (self._can_approve, self._state if self._alive else "sending")):
+            self._possible = possible
+            self.refresh_bindings()  # draws the whole footer anew

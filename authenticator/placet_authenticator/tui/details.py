@@ -62,14 +62,19 @@ class RequestDetails(Widget):
         scroll = self.query_one("#scroll", VerticalScroll)
         self.scroll_lines(pages * max(1, scroll.size.height - 1))
 
+    def scroll_end_to(self, *, top: bool) -> None:
+        """Move to the beginning or the end of the text."""
+        scroll = self.query_one("#scroll", VerticalScroll)
+        self.scroll_lines(-scroll.max_scroll_y if top else scroll.max_scroll_y)
+
     def _moved(self) -> None:
         self.call_after_refresh(self._say_more)  # sizes are known then
 
     def _say_more(self) -> None:
         scroll = self.query_one("#scroll", VerticalScroll)
         above, below = int(scroll.scroll_y), int(scroll.max_scroll_y - scroll.scroll_y)
-        parts = [f"▲ {_lines(above)} above"] if above else []
-        parts += [f"▼ {_lines(below)} below"] if below else []
+        parts = [f"▼ {_lines(below)} below"] if below else []
+        parts += [f"▲ {_lines(above)} above"] if above else []
         self.query_one("#more", Static).update(Content.styled("   ".join(parts), "$accent"))
 
 

@@ -80,7 +80,6 @@ class InboxScreen(Screen[None]):
         empty = self.query_one("#empty", Static)
         empty.display = not inbox.pending
         empty.update(_QUIET if self._names else _NOWHERE)
-        requests.display = bool(inbox.pending or past)
 
     def _say_what_is_offline(self, inbox: Inbox, now: int) -> None:
         gone = [inbox.connections[each] for each in self._names if each in inbox.connections]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+from textual import events
 from textual.app import App
+from textual.geometry import Size
 
 from placet_protocol.text import visible
 
@@ -13,3 +18,16 @@ def set_title(app: App[None], title: str) -> None:
     if driver is not None and not driver.is_headless:
         driver.write(f"\x1b]2;{visible(title)}\x1b\\")
         driver.flush()
+
+
+def mend_size(app: App[None]) -> None:
+    """Take the terminal's size if the app has another: the signal of a resize can get lost on a busy machine."""
+    driver = app._driver  # noqa: SLF001  as above
+    if driver is None or driver.is_headless or sys.__stderr__ is None:
+        return
+    try:
+        size = Size(*os.get_terminal_size(sys.__stderr__.fileno()))
+    except OSError:
+        return
+    if size != app.size:
+        app.post_message(events.Resize(size, size))
