@@ -21,7 +21,9 @@ class AcmePage(Static):
 class DemoApp(PlacetApp):
     """``placet`` as it is; only the page is added to each of its screens."""
 
-    CSS_PATH = str(Path(app.__file__).with_name("placet.tcss"))  # Textual looks beside the class otherwise
+    CSS_PATH = [  # noqa: RUF012  Textual's type; it looks beside the class otherwise
+        Path(app.__file__).with_name(str(name)) for name in PlacetApp.CSS_PATH
+    ]
 
     CSS = """
     AcmePage {
@@ -54,6 +56,8 @@ class DemoApp(PlacetApp):
                 Content(to_do),
             )
         )
+        if not self.screen_stack:  # asked before the first screen: the page is drawn with it
+            return
         for page in self.screen.query(AcmePage):
             page.update(self._page)
 

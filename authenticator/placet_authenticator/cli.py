@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import resource
@@ -89,6 +90,7 @@ def main(ctx: click.Context) -> None:
 )
 def app(passphrase_file: Path | None, keyring: bool, lock_after: float) -> None:  # noqa: FBT001  click passes flags
     """Open the app, as `placet` alone does."""
+    gc.disable()  # looking for garbage while everything loads is a tenth of the start; the app enables it again
     from placet_authenticator.tui.app import PlacetApp  # loads the terminal toolkit
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

@@ -13,6 +13,7 @@ from placet_authenticator.authenticator import Authenticator
 from placet_authenticator.inbox import Arrived, Closed, Connected, Lost, Notice, Noticed
 from placet_authenticator.link import Link
 from placet_authenticator.records import Enrollment, Held
+from placet_authenticator.tui.messages import Heard
 from placet_authenticator.tui.texts import ago, clock_time
 from placet_authenticator.vault import Vault
 from support import parties
@@ -188,7 +189,9 @@ async def test_a_vault_that_cannot_be_written_loses_no_request(tmp_path: Path) -
     async with desk(tmp_path / "home", [enrollment()]) as here:
         assert here.app._vault is not None
         here.app._vault._db.conn.execute("PRAGMA query_only = ON")
-        await here.hear(Arrived(entry()))
+        heard = Heard(Arrived(entry()))
+        here.app.post_message(heard)
+        assert not await heard.absorbed
         assert here.toasts()[0].startswith("What came was not kept: the vault cannot be written")
         here.app._vault._db.conn.execute("PRAGMA query_only = OFF")
         await here.hear(

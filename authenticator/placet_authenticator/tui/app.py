@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -63,7 +64,7 @@ class PlacetApp(App[None]):
     """
 
     TITLE = "Placet"
-    CSS_PATH = "placet.tcss"
+    CSS_PATH = ["placet.tcss", "places.tcss"]  # noqa: RUF012  Textual's type
     DEFAULT_MODE = "entrance"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (76, "-middle"), (116, "-wide")]  # noqa: RUF012  Textual's type
     VERTICAL_BREAKPOINTS = [(0, "-low"), (22, "-high"), (30, "-tall")]  # noqa: RUF012  as above
@@ -107,7 +108,7 @@ class PlacetApp(App[None]):
         self._unattended = settings.keyring or settings.passphrase_file is not None
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = THEMES[0].name
+        self.set_reactive(App.theme, THEMES[0].name)  # as an assignment it would parse all styles twice
         self.add_mode("entrance", self._entrance)
         self._add_modes()
 
@@ -126,6 +127,7 @@ class PlacetApp(App[None]):
         """Begin the clock, and open by itself a vault whose passphrase nobody types."""
         self.now = self.clock()
         self.set_interval(1.0, self._tick)
+        self.call_after_refresh(gc.enable)
         self._show_count()
         if self._unattended:
             self.run_worker(self._open_unattended(), group="opening")
