@@ -30,6 +30,7 @@ class DemoApp(PlacetApp):
         dock: bottom; margin-bottom: 1; height: 6; padding: 0 2;
         background: $accent 12%; border-top: tall $accent 40%;
     }
+    ToastRack { margin-bottom: 8; }
     .-low AcmePage { height: 5; border-top: none; padding: 0 1; }
     """
 
@@ -51,7 +52,7 @@ class DemoApp(PlacetApp):
         )
         self._page = Content("\n").join(
             (
-                Content.assemble(("Acme Pay in your browser", "$accent bold"), "   q ends the demo"),
+                Content.assemble(("Acme Pay in your browser", "$accent bold"), "   q in the inbox ends the demo"),
                 Content.assemble((happens, "bold"), shown),
                 Content(to_do),
             )
