@@ -52,7 +52,9 @@ class DemoApp(PlacetApp):
         )
         self._page = Content("\n").join(
             (
-                Content.assemble(("Acme Pay in your browser", "$accent bold"), "   q in the inbox ends the demo"),
+                Content.assemble(
+                    ("Acme Pay in your browser", "$accent bold"), "   q in the inbox ends the demo"
+                ),
                 Content.assemble((happens, "bold"), shown),
                 Content(to_do),
             )
