@@ -66,14 +66,17 @@ def test_a_device_joins_by_the_digits_that_it_shows(data: Path, tmp_path: Path) 
     """The invitation waits, the digits are confirmed by a second command, the device is active; then it is revoked."""
     with _inviting(data) as (inviting, uri):
         check = _join(tmp_path / "one", uri)
+        assert inviting.stderr is not None
+        assert (
+            "--confirm DIGITS" in inviting.stderr.readline()
+        )  # once the waiting command has seen the device
         wrong = run("enroll", "7", "--confirm", "000000" if check != "000000" else "000001", "--data", data)
         assert wrong.status == 1
         assert "2 tries are left" in wrong.err
         confirmed = answer("enroll", "7", "--confirm", check, "--data", data)
         assert confirmed["status"] == "confirmed"
-        out, err = inviting.communicate(timeout=DEADLINE)
+        out, _ = inviting.communicate(timeout=DEADLINE)
         assert msgspec.json.decode(out)["status"] == "confirmed"
-        assert "--confirm DIGITS" in err
         assert inviting.returncode == 0
     (device,) = answer("device", "list", "7", "--data", data)
     assert (device["status"], device["id"]) == ("active", confirmed["device"])
