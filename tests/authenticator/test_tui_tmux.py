@@ -151,5 +151,6 @@ async def test_another_device_answers_and_the_line_comes_back(tmp_path: Path) ->
                 await here.press("Enter")
                 await here.shows("There is one try")
                 await here.press("Escape")
+                await here.shows("Waits for you")
                 await here.ask("Pay 6 EUR?")
                 await here.shows("Pay 6 EUR?", "1 Inbox  2")
