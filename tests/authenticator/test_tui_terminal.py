@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -17,7 +16,6 @@ from support.apps import token
 from support.persons import PASSPHRASE
 from support.tmux import Terminal, terminal
 
-pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="needs tmux: python3 dev.py system")
 PLACET = Path(sys.executable).parent / "placet"
 ROOT = Path(__file__).resolve().parents[2]
 ACME = token("Acme Pay", "ada@example.com")

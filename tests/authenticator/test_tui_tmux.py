@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -11,14 +10,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from placet_authenticator.deciding import deny
 from placet_server.testing import LiveServer, live_server
 from support.persons import PASSPHRASE, ask, authenticator, enrolled, state_of
 from support.tmux import Terminal, terminal
 
-pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="needs tmux: python3 dev.py system")
 PLACET = Path(sys.executable).parent / "placet"
 HAND = 0.15
 """Seconds between two keys of a hand; what comes faster than 10 ms is taken for a paste."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from support.programs import environment
+from support.system import needed
 
 DEADLINE = 30.0
 
@@ -59,6 +60,7 @@ def terminal(
     folder: Path, command: Sequence[str | Path], size: tuple[int, int] = (80, 24), **variables: str
 ) -> Iterator[Terminal]:
     """Run a command in a window; after it has ended the window says ``ended`` and its status."""
+    needed("tmux")
     window = Terminal(folder / "tmux")
     words = shlex.join(str(word) for word in command)
     env = environment(TERM="xterm-256color", COLORTERM="truecolor", **variables)
