@@ -60,6 +60,10 @@ class Calls:
         self._random = random_bytes
         self._nonces: dict[str, str] = {}
 
+    def random(self, size: int) -> bytes:
+        """That many fresh unpredictable bytes."""
+        return self._random(size)
+
     def new_id(self) -> str:
         """A fresh unpredictable id for a document or proof (128 bits, base64url)."""
         return b64u(self._random(16))

@@ -66,7 +66,7 @@ async def enroll(calls: Calls, uri: EnrollmentUri, *, device_name: str, now: int
     """
     signing, push = new_key(), new_key()
     signer = Signer(jose.thumbprint(signing.public_key()), signing)
-    auth = jose.unb64u(calls.new_id())
+    auth = calls.random(16)
     asked = Enroll(
         aud=uri.origin,
         eid=uri.id,
@@ -111,7 +111,7 @@ async def enroll(calls: Calls, uri: EnrollmentUri, *, device_name: str, now: int
     )
     token = None
     if token_uri is not None:
-        token = soft_tokens.token(token_uri, token_id=calls.new_id(), now=now, device=certificate.did)
+        token = soft_tokens.token(token_uri, token_id=calls.random(8).hex(), now=now, device=certificate.did)
     return Enrolled(enrollment, token)
 
 

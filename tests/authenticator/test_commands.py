@@ -242,6 +242,7 @@ async def test_a_server_that_is_away_is_said_and_codes_are_made_all_the_same(
     (row,) = (await person.run("devices", "--json")).json["devices"]
     assert row["status"].startswith("unknown")
     listed = (await person.run("code", "--list", "--json")).json["tokens"]
+    assert re.fullmatch("[0-9a-f]{16}", listed[0]["id"]), "an id that begins with a dash reads as an option"
     assert re.fullmatch(r"\d{6}\n", (await person.run("code", listed[0]["id"])).out)
 
 
