@@ -29,6 +29,14 @@ Code = Literal[
     "too_many_pending",
     "throttled",  # too many failures for this subject
     "rate_limited",
+    "ip_not_allowed",  # the credential may not be used from this address
+    "invalid_destination",  # no telephone number or e-mail address that codes could go to
+    "country_not_allowed",  # the application sends nothing to this country
+    "channel_not_allowed",  # the application does not use this channel
+    "not_a_mobile",  # a text message to a line that takes none
+    "no_route",  # no gateway carries what was asked for
+    "no_credit",  # the credential's balance is used up
+    "too_many_codes",  # the budget for sends to this destination, prefix or address is used up; retry_after says how long
     "idempotency_conflict",  # same key, other body
     "too_large",
     "unsupported_media_type",

@@ -47,6 +47,16 @@ REFUSALS: Final[dict[Code, Reply]] = {
     "too_many_pending": Reply(429, "60003", "DoS protection: User has too many unanswered requests."),
     "throttled": Reply(429, "60003", "DoS protection: User has tried too many tokens."),
     "rate_limited": Reply(429, "60003", "DoS protection: Too many requests."),
+    "ip_not_allowed": Reply(401, "60063", "Requests from this IP address are not allowed."),
+    "invalid_destination": Reply(400, "60033", "Phone number is invalid"),
+    "country_not_allowed": Reply(400, "60013", "Messages to this country are not enabled."),
+    "channel_not_allowed": Reply(503, "60007", "SMS is not enabled"),
+    "not_a_mobile": Reply(400, "60082", "Cannot send SMS to landline phone numbers"),
+    "no_route": Reply(503, "60007", "SMS is not enabled"),
+    "no_credit": Reply(503, "60060", "The account is suspended."),
+    "too_many_codes": Reply(
+        429, "60003", "DoS protection: User has requested too many tokens in the last hour."
+    ),
     "idempotency_conflict": Reply(400, "60002", None),
     "too_large": Reply(400, "60002", None),
     "unsupported_media_type": Reply(400, "60002", None),

@@ -97,6 +97,30 @@ TABLE: Final[dict[Code, Problem]] = {
     ),
     "throttled": Problem(429, "Too many wrong codes for this subject.", "Wait `retry_after` seconds."),
     "rate_limited": Problem(429, "Too many calls with this key.", "Wait `retry_after` seconds."),
+    "ip_not_allowed": Problem(
+        403, "The credential may not be used from this address.", "Call from an address of its list."
+    ),
+    "invalid_destination": Problem(
+        422,
+        "This is no telephone number or e-mail address to which a code could go.",
+        "Send a number with its country code, such as +447700900123, or an e-mail address.",
+    ),
+    "country_not_allowed": Problem(
+        403, "The application sends nothing to this country.", "Ask the operator to add it to code.countries."
+    ),
+    "channel_not_allowed": Problem(
+        403,
+        "The application does not use this channel.",
+        "Use another channel, or ask the operator to allow it.",
+    ),
+    "not_a_mobile": Problem(
+        422, "This line takes no text messages.", "Use the voice channel or another number."
+    ),
+    "no_route": Problem(422, "No gateway carries this.", "Ask the operator for a gateway of this channel."),
+    "no_credit": Problem(402, "The credential's balance is used up.", "Ask the operator to top it up."),
+    "too_many_codes": Problem(
+        429, "Too many messages went there of late.", "Wait as long as Retry-After says."
+    ),
     "idempotency_conflict": Problem(
         422, "The Idempotency-Key was used with another request.", "Use a new key for a new request."
     ),
