@@ -7,9 +7,12 @@ The core (``domain``) imports this module and ``placet_protocol`` only. ``app.py
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
+
+from msgspec import Struct
 
 Value = str | int | bytes | None
 Row = tuple[Any, ...]
@@ -18,8 +21,11 @@ Purpose = Literal["seed", "pii", "hook", "push", "key"]
 """Which data key seals a value: soft-token seeds, personal data and request texts, webhook secrets, push secrets,
 credentials."""
 
-Topic = Literal["approval", "device", "enrollment", "outbox", "user"]
-"""What changed; the key beside it is the id of the approval request, device, enrolment, outbox row or user."""
+Topic = Literal["approval", "device", "enrollment", "message", "outbox", "user"]
+"""What changed; the key beside it is the id of the approval request, device, enrolment, message, outbox row or user."""
+
+Channel = Literal["sms", "voice", "email", "whatsapp"]
+"""By what a message reaches a person."""
 
 
 class Sql(NamedTuple):
@@ -202,6 +208,146 @@ class Hub(Protocol):
 
     def connected(self, device: str) -> bool:
         """Whether a device has a link in this process."""
+        ...
+
+
+class Outgoing(Struct, frozen=True, kw_only=True):
+    """One message as a gateway gets it, for one attempt on one channel.
+
+    ``to`` is an E.164 number or an e-mail address, ``language`` one like ``es-LA``; ``code`` is the code inside
+    ``text`` where it carries one, ``seconds`` for how long it is of use. ``report_url`` is where the vendor may report
+    what became of it: secret, and for this message and gateway alone.
+    """
+
+    id: str
+    channel: Channel
+    to: str
+    text: str
+    sender: str | None = None
+    subject: str | None = None
+    html: str | None = None
+    language: str = "en-US"
+    gender: Literal["female", "male"] = "female"
+    code: str | None = None
+    seconds: int | None = None
+    report_url: str | None = None
+
+
+class Carried(NamedTuple):
+    """What a gateway did with a message: took it, refused it for good, or cannot take it now.
+
+    ``reference`` is the vendor's own id. ``reason`` is a short sentence for the operator, without text or secret.
+    """
+
+    outcome: Literal["accepted", "refused", "later"]
+    reference: str = ""
+    reason: str = ""
+
+
+class Report(NamedTuple):
+    """One call to a report URL: ``url`` as the vendor was given it, with the query that it added."""
+
+    method: str
+    url: str
+    query: tuple[tuple[str, str], ...]
+    form: tuple[tuple[str, str], ...]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+ReportedState = Literal["sent", "delivered", "undelivered"]
+
+
+class Gateway(Protocol):
+    """Carries messages to people; ``name`` is the operator's, ``channels`` what it can carry."""
+
+    @property
+    def name(self) -> str:
+        """The name under which the operator configured it."""
+        ...
+
+    @property
+    def channels(self) -> frozenset[Channel]:
+        """The channels it can carry."""
+        ...
+
+    async def send(self, message: Outgoing) -> Carried:
+        """One attempt to hand a message over; raises ``ExchangeError`` when that did not end."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and files."""
+        ...
+
+
+class ReportReader(Protocol):
+    """What a gateway is, too, whose vendor calls report URLs."""
+
+    def read_report(self, report: Report) -> ReportedState | None:
+        """What a call says, or None when it says nothing new or is not the vendor's."""
+        ...
+
+
+class Routes(Protocol):
+    """Which gateways are there."""
+
+    def gateways(self, channel: Channel, names: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Names of the gateways that carry a channel, in order: of all, or of those named; empty when none does."""
+        ...
+
+
+class ExchangeError(Exception):
+    """An exchange with another server that did not happen or did not end; the text is a sentence without secrets."""
+
+
+class WebAnswer(Protocol):
+    """What a web server said."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields, whatever their case."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """At most 64 KiB."""
+        ...
+
+
+class WayOut(Protocol):
+    """The guarded HTTP client."""
+
+    async def request(
+        self, method: str, url: str, *, data: bytes | None = None, headers: Mapping[str, str]
+    ) -> WebAnswer:
+        """One exchange whatever its status, no redirect followed; raises ``ExchangeError``."""
+        ...
+
+
+class GatewayKit(NamedTuple):
+    """What a gateway plug-in is given beside its settings: the way out, the clock, and the data folder."""
+
+    way: WayOut
+    clock: Clock
+    data: Path
+
+
+class GatewayPlugin(Protocol):
+    """What an entry point of the group ``placet.gateways`` names: usually the gateway's class.
+
+    ``settings`` is the msgspec Struct of its ``[gateway.NAME]`` table, without ``type``. A field of type ``Path`` whose
+    name ends in ``_file`` arrives as a path; secrets live in such files.
+    """
+
+    settings: type[Struct]
+
+    def __call__(self, name: str, settings: Any, kit: GatewayKit, /) -> Gateway:  # noqa: ANN401 - an instance of ``settings``
+        """A gateway; raises ``ValueError`` with a sentence when the settings cannot be used."""
         ...
 
 
