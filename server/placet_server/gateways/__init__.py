@@ -1,0 +1,1 @@
+"""What carries text and speech to people: plug-ins of the entry-point group ``placet.gateways``."""
