@@ -32,6 +32,8 @@ SYSTEM = {
     "oathtool": "oathtool",
     "tmux": "tmux",
     "rsvg-convert": "librsvg2-bin",
+    "node": "nodejs",
+    "npm": "npm",
 }
 SOURCES = ("server", "authenticator", "shared", "demo", "tests", "dev.py")
 LINES_MAX = 400
