@@ -26,12 +26,17 @@ def to_xml(body: dict[str, Any], *, root: str) -> bytes:
     return document
 
 
+def xml_text(text: str) -> str:
+    """The text with U+FFFD in place of what XML cannot carry."""
+    return _FORBIDDEN.sub("\ufffd", text)
+
+
 def _add(parent: Element, key: str, value: object) -> None:
     name = key.replace("_", "-")
     if _NAME.fullmatch(name):
         child = SubElement(parent, name)
     else:  # a detail's label may be any text, an element's name may not
-        child = SubElement(parent, "entry", {"key": _FORBIDDEN.sub("\ufffd", key)})
+        child = SubElement(parent, "entry", {"key": xml_text(key)})
     match value:
         case None:
             child.set("nil", "true")
@@ -49,4 +54,4 @@ def _add(parent: Element, key: str, value: object) -> None:
             for item in value:
                 _add(child, key.removesuffix("s") if key.endswith("s") else "item", item)
         case _:
-            child.text = _FORBIDDEN.sub("\ufffd", str(value))
+            child.text = xml_text(str(value))
