@@ -15,6 +15,7 @@ from placet_server import admin, installation
 from placet_server.admin import Desk
 from placet_server.admin_socket import AdminSocket
 from placet_server.background import Checkpoints, Lasting, Periodic
+from placet_server.crypto.passwords import Argon2Passwords
 from placet_server.delivery.bus import LocalBus
 from placet_server.delivery.dispatcher import Dispatcher
 from placet_server.delivery.egress import Egress
@@ -141,7 +142,14 @@ def _core(found: Installation, settings: Settings, clock: Clock, entropy: Entrop
     keyring = found.keyring
     egress = Egress(allow=settings.egress_allow, ca_file=settings.egress_ca_file)
     domain = services.build(
-        found.store, keyring.sealer, keyring.signer, entropy, bus, found.public_url, egress.refusal
+        found.store,
+        keyring.sealer,
+        keyring.signer,
+        entropy,
+        bus,
+        found.public_url,
+        egress.refusal,
+        Argon2Passwords(entropy),
     )
     webhooks = WebhookSender(egress)
     return Core(domain, bus, egress, webhooks, Desk(domain, found.store, clock, entropy, webhooks))

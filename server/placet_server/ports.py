@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -131,6 +131,22 @@ class UnsealableError(Exception):
     """A sealed value does not open in its place: it was edited, swapped or belongs to another key."""
 
 
+class Passwords(Protocol):
+    """Slow hashes of passwords that people chose."""
+
+    async def hash(self, password: str) -> str:
+        """What is kept of a password; raises ``BusyError``."""
+        ...
+
+    async def match(self, password: str, hashes: tuple[str, ...]) -> int | None:
+        """Which of these, at most two, it is; a no costs the same for any number. Raises ``BusyError``."""
+        ...
+
+
+class BusyError(Exception):
+    """Too many passwords wait for their check: come back in a moment."""
+
+
 class Signer(Protocol):
     """The server's document signature (ES256)."""
 
@@ -211,6 +227,22 @@ class Hub(Protocol):
         ...
 
 
+class Secret:
+    """A text that shows itself only when it is asked to."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+
 class Outgoing(Struct, frozen=True, kw_only=True):
     """One message as a gateway gets it, for one attempt on one channel.
 
@@ -280,6 +312,7 @@ class Gateway(Protocol):
         ...
 
 
+@runtime_checkable
 class ReportReader(Protocol):
     """What a gateway is, too, whose vendor calls report URLs."""
 
@@ -340,8 +373,10 @@ class GatewayKit(NamedTuple):
 class GatewayPlugin(Protocol):
     """What an entry point of the group ``placet.gateways`` names: usually the gateway's class.
 
-    ``settings`` is the msgspec Struct of its ``[gateway.NAME]`` table, without ``type``. A field of type ``Path`` whose
-    name ends in ``_file`` arrives as a path; secrets live in such files.
+    ``settings`` is the msgspec Struct of its ``[gateway.NAME]`` table. A field ``x`` of type ``Secret`` is read from the
+    private file that the operator names as ``x_file``, a field of type ``dict[str, Secret]`` from the table ``x_files``
+    of such files; a ``Path`` starts at the folder of the settings file. ``type``, ``channels``, ``timeout`` and
+    ``at_once`` belong to the server.
     """
 
     settings: type[Struct]

@@ -221,11 +221,12 @@ async def test_credentials_open_their_face_only(tmp_path: Path) -> None:
 
 
 async def test_credentials_that_can_be_guessed_are_refused(tmp_path: Path) -> None:
-    """Short keys, odd characters, unknown faces and applications are refused."""
+    """Empty keys, odd characters, unknown faces and applications are refused; short keys are taken with a warning."""
     async with world(tmp_path) as w:
         add = w.domain.credentials.add
-        for secret in ("short", "with space in the middle", "x" * 200, "ümlaut-ümlaut-ümlaut"):
+        for secret in ("", " padded", "with space in the middle", "x" * 200, "ümlaut-ümlaut-ümlaut"):
             assert await code_of(add("authy", "Acme", secret, {}, w.now)) == "invalid_request"
+        assert (await add("authy", "Acme", "short", {}, w.now)).warnings
         assert await code_of(add("nonsense", "Acme", None, {}, w.now)) == "invalid_request"
         assert await code_of(add("authy", "Nobody", None, {}, w.now)) == "not_found"
 

@@ -19,7 +19,7 @@ from placet_server.domain.users import UserDraft
 from placet_server.domain.values import Application, ApprovalDraft, Caller, Created, Device, User
 from placet_server.ports import Sql, plan, step
 from placet_server.storage import SqliteStore, open_store
-from placet_server.testing import ClearSealer, ManualClock, RecordingBus, SeededEntropy
+from placet_server.testing import ClearSealer, ManualClock, PlainPasswords, RecordingBus, SeededEntropy
 
 ORIGIN = "https://placet.example"
 
@@ -201,7 +201,9 @@ def draft(**changes: Any) -> ApprovalDraft:
 async def world(path: Path, **policies: str) -> AsyncIterator[World]:
     """A core in ``path``; policies with ``__`` for the dot, no number by default."""
     store, bus, signer = await open_store(path / "placet.db"), RecordingBus(), DocumentKey()
-    domain = build(store, ClearSealer(), signer, SeededEntropy(), bus, ORIGIN, lambda _: None)
+    domain = build(
+        store, ClearSealer(), signer, SeededEntropy(), bus, ORIGIN, lambda _: None, PlainPasswords()
+    )
     made = World(store, domain, bus, signer)
     await domain.organizations.ensure_default(made.now)
     made.application = await made.new_application("Acme", **({"approval__number": "none"} | policies))

@@ -19,7 +19,7 @@ from placet_server.domain.outbox import Outbox
 from placet_server.domain.receipts import Receipts
 from placet_server.domain.softtokens import SoftTokens
 from placet_server.domain.users import Users
-from placet_server.ports import Bus, Entropy, Sealer, Signer, Store, UrlRule
+from placet_server.ports import Bus, Entropy, Passwords, Sealer, Signer, Store, UrlRule
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def build(
     bus: Bus,
     public_url: str,
     url_rule: UrlRule,
+    passwords: Passwords,
 ) -> Domain:
     """The core over these ports.
 
@@ -80,7 +81,7 @@ def build(
     return Domain(
         organizations=Organizations(store),
         applications=applications,
-        credentials=Credentials(store, sealer, entropy, applications),
+        credentials=Credentials(store, sealer, entropy, applications, passwords),
         users=users,
         devices=devices,
         enrollments=enrollments,

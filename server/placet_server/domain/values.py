@@ -41,7 +41,9 @@ class Application(Struct, frozen=True):
 class Caller(Struct, frozen=True):
     """Who is calling: an application by one of its keys.
 
-    ``face`` is the dialect that the key opens; ``settings`` are the credential's own switches on that face.
+    ``face`` is the dialect that the key opens; ``settings`` are the credential's own options and switches on that face;
+    ``key`` names the secret that was presented; ``price`` is what a send costs in 1/10,000, None where nothing is counted;
+    ``networks`` are those from which the credential may be used, () for any.
     """
 
     application: Application
@@ -49,6 +51,9 @@ class Caller(Struct, frozen=True):
     scopes: frozenset[str]
     face: str = "native"
     settings: dict[str, Any] = {}
+    key: str = ""
+    price: int | None = None
+    networks: tuple[str, ...] = ()
 
     @property
     def org(self) -> str:

@@ -30,6 +30,7 @@ from placet_server.faces import params
 from placet_server.faces.authyqr import PICTURE_PATH, Pictures
 from placet_server.faces.authyreplies import DEVICE, REFUSALS, VERIFICATIONS, Reply, error, ok, unverified
 from placet_server.faces.rack import as_list, flag
+from placet_server.faces.switches import switch
 from placet_server.web.gate import Call, Gate, Handler
 from placet_server.web.wire import rfc3339
 
@@ -166,9 +167,7 @@ class AuthyFace:
         sent = await params.read(request)
         # Authy lets any token pass for a user who never confirmed one. Only a credential that asks for it gets that.
         lenient = (
-            call.by.settings.get("verify_unconfirmed") == "lenient"
-            and "force" in sent
-            and not flag(sent["force"])
+            switch(call.by, "verify_unconfirmed") == "lenient" and "force" in sent and not flag(sent["force"])
         )
         outcome: Verification = "matched"
         if not (lenient and not user.confirmed):

@@ -18,13 +18,14 @@ from msgspec import Struct
 
 from placet_protocol.errors import ProtocolError
 from placet_server.domain.limits import RateLimit
+from placet_server.domain.networks import allowed
 from placet_server.domain.refusals import Code, RefusedError
 from placet_server.domain.values import Caller, Scope
 from placet_server.faces import Face
 from placet_server.ports import Clock, Entropy, StoreUnavailableError
 from placet_server.web.apilog import ApiLog
 from placet_server.web.logging import event
-from placet_server.web.peer import Peers
+from placet_server.web.peer import PEER, Peers
 from placet_server.web.wire import body, decode
 
 __all__ = ["Call", "Doc", "Gate", "Handler", "Route", "body", "decode"]
@@ -40,6 +41,15 @@ class Call(Struct, frozen=True):
     now: int
     ip: str
     caller: Caller | None
+    facts: dict[str, Any] = {}
+
+    def note(self, **facts: Any) -> None:  # noqa: ANN401 - what JSON can say
+        """Tell the API log what this call was about; never a secret, a code or a text that holds one.
+
+        ``user`` (tfa id) and ``destination`` can be searched for, ``subject`` (an id) and ``code`` (the face's own result)
+        stand beside the row; everything else, such as effective values, is sealed.
+        """
+        self.facts.update(facts)
 
     @property
     def by(self) -> Caller:
@@ -177,7 +187,7 @@ class Gate:
             started = time.perf_counter_ns()
             now = self._clock.now()
             request_id = f"{now:012x}{self._boot}{next(self._count):06x}"
-            ip = self._peers.address(request)
+            request[PEER] = ip = self._peers.address(request)
             caller: Caller | None = None
             code: Code | None = None
             try:
@@ -186,7 +196,7 @@ class Gate:
                 if plain and request.rel_url.raw_query_string:
                     _no_query()
                 caller = await authenticate(request, now)
-                self._admit(caller, scope, now)
+                self._admit(caller, scope, ip, now)
                 response = await handler(request, Call(request_id, now, ip, caller))
             except RefusedError as error:
                 code = error.code
@@ -214,11 +224,13 @@ class Gate:
 
         return run
 
-    def _admit(self, caller: Caller | None, scope: Scope | None, now: int) -> None:
+    def _admit(self, caller: Caller | None, scope: Scope | None, ip: str, now: int) -> None:
         if caller is None:
             if scope is not None:
                 raise RefusedError("unauthorized", "Send a valid API key of this installation.")
             return
+        if not allowed(ip, caller.networks):
+            raise RefusedError("ip_not_allowed", f"This credential may not be used from {ip or 'here'}.")
         if scope is not None and scope not in caller.scopes:
             raise RefusedError("forbidden", f"This needs a key with scope {scope}.")
         if limit := caller.application.policies.limits_requests_per_second:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from typing import Final
 
 from aiohttp import web
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from placet_server.domain.networks import Network, plain
+
+PEER: Final = web.RequestKey("peer", str)
+"""Where the gate keeps the caller's address while a request is served."""
 
 
 class Peers:
@@ -26,25 +30,14 @@ class Peers:
         if self._trusted and self._is_trusted(peer):
             for part in reversed(",".join(request.headers.getall("X-Forwarded-For", ())).split(",")):
                 hop = part.strip()
-                if not _is_address(hop):
+                if plain(hop) is None:
                     break
                 peer = hop
                 if not self._is_trusted(hop):
                     break
-        return peer.removeprefix("::ffff:") if "." in peer else peer
+        address = plain(peer)
+        return "" if address is None else str(address)
 
     def _is_trusted(self, text: str) -> bool:
-        if not _is_address(text):
-            return False
-        address = ipaddress.ip_address(text)
-        if isinstance(address, ipaddress.IPv6Address):
-            address = address.ipv4_mapped or address
-        return any(address in network for network in self._trusted)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+        address = plain(text)
+        return address is not None and any(address in network for network in self._trusted)

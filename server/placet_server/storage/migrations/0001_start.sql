@@ -27,17 +27,31 @@ CREATE TABLE api_keys (
     expires_at BIGINT
 );
 
--- What an application uses on a face other than the native one. "lookup" is a MAC of what the caller presents.
+-- An application's account on a face other than the native one. Amounts are in 1/10,000; no balance: nothing is counted.
 CREATE TABLE credentials (
     id TEXT PRIMARY KEY,
     application TEXT NOT NULL REFERENCES applications (id) ON DELETE CASCADE,
     face TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    balance BIGINT,
+    price BIGINT NOT NULL DEFAULT 0,
+    created_at BIGINT NOT NULL
+);
+
+-- What callers present there: two live at a time while one is replaced. "lookup" is a MAC of what identifies the secret.
+CREATE TABLE credential_secrets (
+    id TEXT PRIMARY KEY,
+    credential TEXT NOT NULL REFERENCES credentials (id) ON DELETE CASCADE,
+    face TEXT NOT NULL,
     lookup BLOB NOT NULL,
     sealed BLOB NOT NULL,
     last4 TEXT NOT NULL,
+    used BIGINT NOT NULL DEFAULT 0,
     created_at BIGINT NOT NULL,
+    expires_at BIGINT,
     UNIQUE (face, lookup)
 );
+CREATE INDEX credential_secrets_of_credential ON credential_secrets (credential);
 
 CREATE TABLE users (
     id TEXT PRIMARY KEY,

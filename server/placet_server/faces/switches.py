@@ -1,0 +1,154 @@
+"""Every behaviour of a face that its references leave open, with its default: what an operator may set otherwise.
+
+``credential add --set name=value`` and ``credential set`` choose; a face asks by ``switch(caller, "name")``. The table is
+the source of docs/settings.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, Final, NamedTuple
+
+from placet_server.domain.refusals import RefusedError
+from placet_server.domain.values import Caller
+
+Value = str | int | bool
+
+_NUMBER: Final = re.compile(r"integer (\d+)\.\.(\d+)")
+_TRUTH: Final = {"true": True, "on": True, "yes": True, "1": True} | {
+    "false": False,
+    "off": False,
+    "no": False,
+    "0": False,
+}
+_TEXT_MAX: Final = 200
+
+
+class Switch(NamedTuple):
+    """One open behaviour. ``type``: ``boolean``, ``integer LOW..HIGH``, ``text``, or its words, ``one|other``."""
+
+    face: str
+    name: str
+    type: str
+    default: Value
+    meaning: str
+
+
+TABLE: Final[tuple[Switch, ...]] = (
+    Switch(
+        "authy",
+        "verify_unconfirmed",
+        "strict|lenient",
+        "strict",
+        "Whether verify without force passes any token of a user who never confirmed one, as Authy's own does.",
+    ),
+    Switch("unityvox", "error_status", "200|400", "200", "HTTP status of errors."),
+    Switch(
+        "unityvox", "placeholder", "text", "{code}", "What stands for the code in a template, beside {otp}."
+    ),
+    Switch("unityvox", "seconds", "integer 30..86400", 600, "How long a code lives."),
+    Switch("unityvox", "tries", "integer 1..10", 5, "Wrong codes after which a session answers 023."),
+    Switch("unityvox", "phone_number_type", "text|number", "text", "Type of phone_number in 022."),
+    Switch("octopush", "generate_status", "200|201", "200", "HTTP status of a good generate."),
+    Switch("octopush", "used_code", "198|197|196", "198", "What validate says of a code that was used."),
+    Switch(
+        "octopush",
+        "recipient_ip_required",
+        "boolean",
+        False,
+        "Whether validate must tell the address that generate bound; without, only a told one is compared.",
+    ),
+    Switch("octopush", "error_no_body", "integer 1..999", 100, "Code of generate for a missing body."),
+    Switch(
+        "octopush", "error_no_phone", "integer 1..999", 110, "Code of generate for a missing phone_number."
+    ),
+    Switch(
+        "octopush", "error_bad_phone", "integer 1..999", 117, "Code of generate for a wrong phone_number."
+    ),
+    Switch("octopush", "error_no_credit", "integer 1..999", 104, "Code of an empty account."),
+    Switch("octopush", "error_failed", "integer 1..999", 125, "Code of what could not be sent."),
+    Switch("octopush", "channel", "sms|voice_sms|whatsapp", "sms", "Account default of channel."),
+    Switch("octopush", "sender", "text", "OTP", "Account default of sender."),
+    Switch("octopush", "code_length", "integer 4..32", 6, "Account default of code_length."),
+    Switch("octopush", "allow_digits", "boolean", True, "Account default of allow_digits."),
+    Switch("octopush", "allow_upper_case", "boolean", False, "Account default of allow_upper_case."),
+    Switch("octopush", "allow_lower_case", "boolean", False, "Account default of allow_lower_case."),
+    Switch("octopush", "allow_special_chars", "boolean", False, "Account default of allow_special_chars."),
+    Switch(
+        "octopush",
+        "remove_confusing_characters",
+        "boolean",
+        False,
+        "Account default of remove_confusing_characters.",
+    ),
+    Switch("octopush", "validity_period", "integer 3..10000000", 600, "Account default of validity_period."),
+    Switch("octopush", "max_wrong_attempts", "integer 1..100", 3, "Account default of max_wrong_attempts."),
+    Switch(
+        "octopush",
+        "voice_language",
+        "en-US|en-GB|el-GR|pl-PL|hu-HU|sv-SE|de-DE|es-ES|es-LA|fr-FR|it-IT|pt-BR|ru-RU",
+        "en-US",
+        "Account default of voice_language.",
+    ),
+    Switch("octopush", "voice_gender", "female|male", "female", "Account default of voice_gender."),
+    Switch("octopush", "unit", "text", "euros", "What check-balance counts in."),
+    Switch(
+        "octopush",
+        "unlimited_balance",
+        "integer 0..1000000",
+        1000,
+        "What check-balance tells of a credential whose balance is not counted.",
+    ),
+)
+_KNOWN: Final = {(row.face, row.name): row for row in TABLE}
+
+
+def switch(caller: Caller, name: str) -> Any:  # noqa: ANN401 - as its row says
+    """How this caller's credential wants an open behaviour to be; a name without a row is a defect."""
+    row = _KNOWN[caller.face, name]
+    return caller.settings.get(name, row.default)
+
+
+def of_face(face: str) -> tuple[Switch, ...]:
+    """The switches of one face, in the order of the documentation."""
+    return tuple(row for row in TABLE if row.face == face)
+
+
+def parse(face: str, pairs: Mapping[str, str]) -> dict[str, Value]:
+    """Switches as settings of a credential; raises ``invalid_request`` that names what is wrong and what is near."""
+    return {name: _value(_row(face, name), text.strip()) for name, text in pairs.items()}
+
+
+def _row(face: str, name: str) -> Switch:
+    row = _KNOWN.get((face, name))
+    if row is None:
+        names = [known.name for known in of_face(face)]
+        near = get_close_matches(name, names, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {_list(names)}."
+        raise RefusedError("invalid_request", f"The {face} face has no switch {name[:64]!r}; {hint}")
+    return row
+
+
+def _value(row: Switch, text: str) -> Value:
+    value = _read(row.type, text)
+    if value is None:
+        raise RefusedError("invalid_request", f"{row.name} takes {row.type}, not {text[:64]!r}.")
+    return value
+
+
+def _read(kind: str, text: str) -> Value | None:
+    if kind == "boolean":
+        return _TRUTH.get(text.lower())
+    if kind == "text":
+        return text if text.isprintable() and len(text) <= _TEXT_MAX else None
+    if match := _NUMBER.fullmatch(kind):
+        if not (text.isascii() and text.isdigit() and len(text) <= 12):
+            return None
+        return int(text) if int(match[1]) <= int(text) <= int(match[2]) else None
+    return text if text in kind.split("|") else None
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
