@@ -1,4 +1,4 @@
-"""Dictionaries as the XML that Rails writes for them.
+"""Dictionaries as the XML that Rails writes for them, and small documents as dictionaries.
 
     {"user": {"id": 7}, "success": True, "device": None}
 
@@ -12,8 +12,11 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.parsers.expat import ExpatError, ParserCreate, XMLParserType
 
 _FORBIDDEN: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_DEPTH_MAX: Final = 5
+_ELEMENTS_MAX: Final = 200
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -24,6 +27,20 @@ def to_xml(body: dict[str, Any], *, root: str) -> bytes:
         _add(element, key, value)
     document: bytes = tostring(element, encoding="utf-8", xml_declaration=True)
     return document
+
+
+def from_xml(data: bytes) -> dict[str, Any]:
+    """The dictionary that a document of nested elements spells, its root's name included; attributes do not count.
+
+    Raises ``ValueError`` for what is not well-formed, for a document type or entities of its own, and beyond five levels
+    or 200 elements.
+    """
+    reader = _Reader()
+    try:
+        reader.parser.Parse(data, True)
+    except ExpatError as error:
+        raise ValueError(str(error)) from None
+    return reader.root
 
 
 def xml_text(text: str) -> str:
@@ -55,3 +72,37 @@ def _add(parent: Element, key: str, value: object) -> None:
                 _add(child, key.removesuffix("s") if key.endswith("s") else "item", item)
         case _:
             child.text = xml_text(str(value))
+
+
+class _Reader:
+    """Builds the dictionary while the parser reads."""
+
+    def __init__(self) -> None:
+        self.root: dict[str, Any] = {}
+        self.parser: XMLParserType = ParserCreate("utf-8")
+        self.parser.buffer_text = True
+        self.parser.StartDoctypeDeclHandler = _refuse
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._text
+        self._open: list[tuple[str, dict[str, Any], list[str]]] = [("", self.root, [])]
+        self._count = 0
+
+    def _start(self, name: str, _attributes: dict[str, str]) -> None:
+        self._count += 1
+        if len(self._open) > _DEPTH_MAX or self._count > _ELEMENTS_MAX:
+            raise ValueError(name[:40])
+        self._open.append((name.replace("-", "_"), {}, []))
+
+    def _end(self, _name: str) -> None:
+        name, children, texts = self._open.pop()
+        value = children or "".join(texts).strip()
+        if self._open[-1][1].setdefault(name, value) != value:
+            raise ValueError(name[:40])
+
+    def _text(self, text: str) -> None:
+        self._open[-1][2].append(text)
+
+
+def _refuse(*_declaration: object) -> None:
+    raise ValueError("DOCTYPE")

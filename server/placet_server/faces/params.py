@@ -1,4 +1,4 @@
-"""Parameters of foreign clients, wherever they put them: query, form, JSON, also in the body of a GET."""
+"""Parameters of foreign clients, wherever they put them: query, form, JSON, XML, also in the body of a GET."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from placet_server.domain.refusals import RefusedError
+from placet_server.faces.hashxml import from_xml
 from placet_server.faces.rack import PAIRS_MAX, NestingError, nested
 from placet_server.web.wire import body
 
@@ -19,7 +20,7 @@ async def read(request: web.Request) -> dict[str, Any]:
     """Query and body in one dictionary, read once a request; JSON ``null`` is as good as absent.
 
     Equal duplicates pass. Raises ``invalid_request`` where query and body contradict each other, names do not nest, or
-    the body is neither form nor JSON.
+    the body is neither form, JSON nor XML.
     """
     if _KEPT in request:
         return request[_KEPT]
@@ -34,7 +35,7 @@ async def read(request: web.Request) -> dict[str, Any]:
     except NestingError as error:
         raise RefusedError("invalid_request", f"{_shown(str(error))} - does not nest.") from None
     except (ValueError, RecursionError):
-        raise RefusedError("invalid_request", "body - is neither a form nor JSON in UTF-8.") from None
+        raise RefusedError("invalid_request", "body - is neither a form nor JSON nor XML in UTF-8.") from None
     request[_KEPT] = params
     return params
 
@@ -51,6 +52,8 @@ def _body(data: bytes, media: str) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ValueError(media)
         return {name: item for name, item in value.items() if item is not None}
+    if "xml" in media.lower():
+        return from_xml(data) if text.strip() else {}
     return nested(_pairs(text))
 
 
