@@ -37,7 +37,7 @@ KINDS: Final[dict[str, Kind]] = {
             chosen=False,
             options=frozenset({"callback_url", "callback_method", "access_key", "signing_key"}),
         ),
-        Kind("afilnet", "user", "password", chosen=True, options=frozenset()),
+        Kind("afilnet", "user", "password", chosen=True, options=frozenset({"templates"})),
         Kind("unityvox", "account number", "API key", chosen=False, options=frozenset({"templates"})),
         Kind("octopush", "API login", "API key", chosen=False, options=frozenset({"no_voice"})),
     )

@@ -44,6 +44,32 @@ TABLE: Final[tuple[Switch, ...]] = (
         "strict",
         "Whether verify without force passes any token of a user who never confirmed one, as Authy's own does.",
     ),
+    Switch(
+        "afilnet", "returns_code", "boolean", True, "Whether generateotp tells the code; else it is sent."
+    ),
+    Switch("afilnet", "replaces", "boolean", True, "Whether a new code ends those of the same destination."),
+    Switch("afilnet", "tries", "integer 1..10", 5, "Wrong codes after which a code is dead."),
+    Switch("afilnet", "time", "integer 1..3650", 1, "Default of time."),
+    Switch("afilnet", "timetype", "minutes|hours|days|weeks|months|years", "days", "Default of timetype."),
+    Switch("afilnet", "length", "integer 4..32", 6, "Default of length."),
+    Switch("afilnet", "otpformat", "all|numbers|letters", "all", "Default of otpformat."),
+    Switch("afilnet", "output", "json|xml", "json", "Default of output."),
+    Switch("afilnet", "inner_status", "text", "SUCCESS", "The member status of generateotp's result."),
+    Switch("afilnet", "empty_result", "object|list", "object", "The result of verifyotp in JSON: {} or []."),
+    Switch(
+        "afilnet",
+        "refused_ip",
+        "text",
+        "INCORRECT_USER_PASSWORD",
+        "The error for an address that the credential may not be used from.",
+    ),
+    Switch(
+        "afilnet",
+        "unlimited_balance",
+        "text",
+        "999999.99",
+        "What getbalance tells of a credential whose balance is not counted.",
+    ),
     Switch("unityvox", "error_status", "200|400", "200", "HTTP status of errors."),
     Switch(
         "unityvox", "placeholder", "text", "{code}", "What stands for the code in a template, beside {otp}."
