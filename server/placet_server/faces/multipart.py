@@ -16,8 +16,9 @@ def is_multipart(media: str) -> bool:
 
 
 def fields(data: bytes, media: str) -> list[tuple[str, str]]:
-    """Names and values in their order; bytes that are no UTF-8 become U+FFFD, parts without a name are left out.
+    """Names (in ASCII) and values in their order; parts without a name are left out.
 
+    Bytes of a value that are no UTF-8, and of a name that are no ASCII, become U+FFFD.
     ``media`` is the ``Content-Type`` with its boundary. Raises ``ValueError`` for what has no parts or too many.
     """
     if "\r" in media or "\n" in media:
@@ -36,10 +37,5 @@ def fields(data: bytes, media: str) -> list[tuple[str, str]]:
             name = part.get_param("name", header="content-disposition")
             value = part.get_payload(decode=True)
             if isinstance(name, str) and isinstance(value, bytes):
-                found.append((_utf8(name), value.decode("utf-8", "replace")))
+                found.append((name, value.decode("utf-8", "replace")))
     return found
-
-
-def _utf8(name: str) -> str:
-    # The parser reads headers as ASCII and keeps other bytes as surrogates.
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Parameters of foreign clients, wherever they put them: query, form, JSON, XML, also in the body of a GET."""
+"""Parameters of foreign clients, wherever they put them: query, form (also multipart), JSON, XML, even behind a GET."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from aiohttp import web
 
 from placet_server.domain.refusals import RefusedError
 from placet_server.faces.hashxml import from_xml
+from placet_server.faces.multipart import fields, is_multipart
 from placet_server.faces.rack import PAIRS_MAX, NestingError, nested
 from placet_server.web.wire import body
 
@@ -45,6 +46,8 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 def _body(data: bytes, media: str) -> dict[str, Any]:
+    if is_multipart(media):
+        return nested(fields(data, media))
     text = data.decode()
     # The label is not to be trusted: some clients call every body a form, others call every body JSON.
     if text.lstrip()[:1] in {"{", "["}:
