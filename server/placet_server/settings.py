@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 
 PREFIX: Final = "PLACET_"
 FILE_NAME: Final = "placet.toml"
+_FILE_ONLY: Final = frozenset({"gateway"})
 _DEVICE_NAMES: Final = frozenset(
     {"PLACET_HOME", "PLACET_PASSPHRASE_FILE"}
 )  # the person's program reads these
@@ -60,6 +61,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         Path | None,
         Meta(description="PEM file of further certificate authorities that outgoing calls trust."),
     ] = None
+    demo: Annotated[
+        bool,
+        Meta(description="Keep messages in `messages.jsonl` where no gateway is set, on any address."),
+    ] = False
+    gateway: Annotated[
+        Mapping[str, Any],
+        Meta(description="Tables `[gateway.NAME]` of the settings file: what carries codes."),
+    ] = {}
 
     @property
     def master_key(self) -> Path:
@@ -102,6 +111,7 @@ def table() -> tuple[Setting, ...]:
             next(meta.description for meta in hints[field.name].__metadata__ if meta.description),
         )
         for field in msgspec.structs.fields(Settings)
+        if field.name not in _FILE_ONLY
     )
 
 
@@ -112,7 +122,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config: Path 
     relative paths start at its own folder. Raises ``SettingsError``.
     """
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
-    _known(given, "option", lambda name: "--" + name.replace("_", "-"))
+    _known(given, "option", lambda name: "--" + name.replace("_", "-"), _FILE_ONLY)
     from_environment = _environment(environment)
     named = config or (Path(environment[PREFIX + "CONFIG"]) if environment.get(PREFIX + "CONFIG") else None)
     above = {**from_environment, **given}
@@ -172,7 +182,7 @@ def _environment(environment: Mapping[str, str]) -> dict[str, Any]:
         for name, value in environment.items()
         if name.startswith(PREFIX) and name != PREFIX + "CONFIG" and name not in _DEVICE_NAMES
     }
-    _known(values, "environment variable", lambda name: PREFIX + name.upper())
+    _known(values, "environment variable", lambda name: PREFIX + name.upper(), _FILE_ONLY)
     return values
 
 
@@ -185,14 +195,42 @@ def _file(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is no valid TOML: {error}.") from error
     _known(values, f"key in {path}", str)
     paths = {field.name for field in msgspec.structs.fields(Settings) if _kind(field.name) == "path"}
-    return {
+    found = {
         name: str(path.parent / value) if name in paths and isinstance(value, str) else value
         for name, value in values.items()
     }
+    if isinstance(gateways := found.get("gateway"), dict):
+        found["gateway"] = {name: _placed(table, path.parent) for name, table in gateways.items()}
+    return found
 
 
-def _known(values: Mapping[str, Any], what: str, spelled: Callable[[str], str]) -> None:
-    known = list(Settings.__struct_fields__)
+def _placed(table: Any, folder: Path) -> Any:  # noqa: ANN401 - TOML
+    """A gateway's table whose relative paths start at a folder: ``path``, ``…_file`` and the members of ``…_files``."""
+    if not isinstance(table, dict):
+        return table
+    placed = dict(table)
+    for key, value in table.items():
+        if isinstance(value, str) and (key == "path" or key.endswith("_file")):
+            placed[key] = str(folder / Path(value).expanduser())
+        elif isinstance(value, dict) and key.endswith("_files"):
+            placed[key] = _placed_all(value, folder)
+    return placed
+
+
+def _placed_all(files: dict[str, Any], folder: Path) -> dict[str, Any]:
+    return {
+        name: str(folder / Path(value).expanduser()) if isinstance(value, str) else value
+        for name, value in files.items()
+    }
+
+
+def _known(
+    values: Mapping[str, Any],
+    what: str,
+    spelled: Callable[[str], str],
+    hidden: frozenset[str] = frozenset(),
+) -> None:
+    known = [name for name in Settings.__struct_fields__ if name not in hidden]
     for name in values:
         if name not in known:
             wanted = nearest(name, known)
@@ -234,8 +272,11 @@ def _path(kind: type, value: object) -> Path:
 
 def _kind(name: str) -> str:
     kind = str(get_type_hints(Settings)[name])
-    return "path" if "Path" in kind else "list" if "tuple" in kind else "integer" if "int" in kind else "text"
+    words = {"Path": "path", "Mapping": "tables", "tuple": "list", "bool": "true or false", "int": "integer"}
+    return next((word for part, word in words.items() if part in kind), "text")
 
 
 def _shown(default: object) -> str:
-    return "" if default is None or default == () else str(default)
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "" if default in (None, ()) else str(default)

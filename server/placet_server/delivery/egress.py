@@ -24,10 +24,14 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from placet_server.plugin import ExchangeError
+
 Reason = Literal["forbidden", "unreachable", "tls", "timeout", "broken"]
 Network = IPv4Network | IPv6Network
 
 URL_MAX: Final = 2_048
+ANYWHERE: Final = ("0.0.0.0/0", "::/0")
+"""What ``allow`` is for calls whose hosts the operator set: every network, by plain http, too."""
 ANSWER_MAX: Final = 64 * 1024
 RETRY_AFTER_MAX: Final = 10 * 3600 * 1000
 _KEEPALIVE: Final = 4.0  # below what common servers allow, so that a reused connection is rarely a closed one
@@ -51,7 +55,7 @@ _LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.ASCII)
 _NUMERIC: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
 
-class EgressError(Exception):
+class EgressError(ExchangeError):
     """An exchange that did not happen or did not end: ``reason`` is one word, the text a sentence without secrets."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -90,7 +94,7 @@ class Answer:
 
 
 class Egress:
-    """Posts to endpoints that users and applications named.
+    """Calls endpoints that users and applications named; it implements ``WayOut``.
 
     ``allow`` lists the operator's own networks: only there may plain http, any port and otherwise denied addresses be
     used. ``total`` seconds bound one whole exchange even when bytes drip. ``ca_file`` adds certificate authorities.
@@ -103,7 +107,9 @@ class Egress:
         ca_file: Path | None = None,
         total: float = 15.0,
         resolver: AbstractResolver | None = None,
+        url_max: int = URL_MAX,
     ) -> None:
+        self._url_max: Final = url_max
         self._allow: Final = tuple(ip_network(network) for network in allow)
         self._ca_file: Final = ca_file
         self._total: Final = total
@@ -112,6 +118,8 @@ class Egress:
 
     def check(self, url: str) -> None:
         """Refuse a URL by its spelling alone; raises ``EgressError`` (forbidden) with a sentence for who gave it."""
+        if len(url) > self._url_max:
+            raise _forbidden(f"a URL has at most {self._url_max} characters")
         parts = _split(url)
         host = _host(parts)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -133,13 +141,23 @@ class Egress:
 
     async def post(self, url: str, *, data: bytes | None, headers: Mapping[str, str]) -> Answer:
         """Post once and read the answer, whatever its status; raises ``EgressError``."""
+        return await self.request("POST", url, data=data, headers=headers)
+
+    async def request(
+        self, method: str, url: str, *, data: bytes | None = None, headers: Mapping[str, str]
+    ) -> Answer:
+        """One exchange, and its answer whatever its status; raises ``EgressError``."""
         self.check(url)
         session = self._session(urlsplit(url).scheme)
         try:
             async with (
                 asyncio.timeout(self._total),
-                session.post(
-                    URL(url, encoded=True), data=data, headers=CIMultiDict(headers), allow_redirects=False
+                session.request(
+                    method,
+                    URL(url, encoded=True),
+                    data=data,
+                    headers=CIMultiDict(headers),
+                    allow_redirects=False,
                 ) as response,
             ):
                 body = await _read(response)
@@ -249,8 +267,6 @@ class _GuardedResolver(AbstractResolver):
 
 
 def _split(url: str) -> SplitResult:
-    if len(url) > URL_MAX:
-        raise _forbidden(f"a URL has at most {URL_MAX} characters")
     if not url.isascii() or not url.isprintable() or any(sign in url for sign in ' \\"<>^`{|}'):
         raise _forbidden("a URL is printable ASCII; write other names in punycode")
     try:

@@ -1,0 +1,182 @@
+"""What every gateway gets, whoever wrote it: a deadline, bounded concurrency, checked input, clean reasons, counters."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct, structs
+
+from placet_server.plugin import (
+    Carried,
+    ExchangeError,
+    Gateway,
+    Outgoing,
+    Report,
+    ReportedState,
+    ReportReader,
+)
+from placet_server.ports import Channel
+
+log: Final = logging.getLogger("placet")
+
+TIMEOUT: Final = 8.0
+TIMEOUT_MAX: Final = 9.5
+"""Longest deadline in seconds: the next gateway has its turn within ten."""
+AT_ONCE: Final = 32
+REASON_MAX: Final = 200
+_REFERENCE_MAX: Final = 128
+_PHONE: Final = re.compile(r"\+[1-9][0-9]{4,14}", re.ASCII)
+_EMAIL: Final = re.compile(
+    r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[a-z0-9-]+(\.[a-z0-9-]+)+",
+    re.ASCII | re.IGNORECASE,
+)
+_PHONE_SENDER: Final = re.compile(r"\+?[0-9]{1,15}|[A-Za-z0-9][A-Za-z0-9 .&_'-]{0,10}", re.ASCII)
+# C0 without the line feed, DEL, C1, and halves of surrogate pairs: no channel carries them, and some end a field.
+_CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_SHORTEST_SECRET: Final = 4
+
+
+class Counts(Struct):
+    """What became of the messages that one gateway was given since the start of the process."""
+
+    accepted: int = 0
+    refused: int = 0
+    later: int = 0
+    timeouts: int = 0
+    in_flight: int = 0
+    last_reason: str = ""
+
+
+class Carrier:
+    """One configured gateway as the rest of the server sees it.
+
+    ``timeout`` (s) covers the wait for one of the ``at_once`` places and the exchange itself; ``channels`` narrows what
+    the gateway could carry; ``secrets`` are words that no reason may hold.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        kind: str = "",
+        timeout: float = TIMEOUT,
+        at_once: int = AT_ONCE,
+        channels: frozenset[Channel] | None = None,
+        secrets: Iterable[str] = (),
+    ) -> None:
+        self.name: Final = gateway.name
+        self.kind: Final = kind or type(gateway).__name__
+        self.channels: Final = gateway.channels if channels is None else gateway.channels & channels
+        self.counts: Final = Counts()
+        self._gateway: Final = gateway
+        self._timeout: Final = timeout
+        self._places: Final = asyncio.Semaphore(at_once)
+        self._secrets: Final = tuple(secrets)
+
+    async def send(self, message: Outgoing) -> Carried:
+        """One attempt, over within the deadline; never raises for what the gateway does.
+
+        What is no address, or holds control characters, is refused here and reaches no gateway. An attempt that did not
+        end is ``later``: the message may have left.
+        """
+        self.counts.in_flight += 1
+        try:
+            carried = await self._carried(message)
+        finally:
+            self.counts.in_flight -= 1
+        carried = Carried(
+            carried.outcome,
+            _printable(carried.reference)[:_REFERENCE_MAX],
+            self._clean(carried.reason, message),
+        )
+        self._note(carried)
+        return carried
+
+    def read_report(self, report: Report) -> ReportedState | None:
+        """What a call to a report URL says by this gateway's reading; None when it says nothing."""
+        if not isinstance(reader := self._gateway, ReportReader):
+            return None
+        try:
+            return reader.read_report(report)
+        except Exception as error:  # noqa: BLE001 - a stranger's bytes in a stranger's code
+            log.warning("report_not_read", extra=_facts(gateway=self.name, error=type(error).__name__))
+            return None
+
+    async def close(self) -> None:
+        """Let the gateway go."""
+        await self._gateway.close()
+
+    async def _carried(self, message: Outgoing) -> Carried:
+        message = structs.replace(message, text=message.text.replace("\r\n", "\n"))
+        if message.channel not in self.channels:
+            return Carried("refused", reason=f"{self.name} does not carry {message.channel}")
+        if (fault := objection(message)) is not None:
+            return Carried("refused", reason=fault)
+        try:
+            async with asyncio.timeout(self._timeout), self._places:
+                return await self._gateway.send(message)
+        except TimeoutError:
+            self.counts.timeouts += 1
+            return Carried("later", reason=f"no answer within {self._timeout:g} s")
+        except ExchangeError as error:
+            return Carried("later", reason=str(error))
+        except Exception as error:  # noqa: BLE001 - a plug-in's defect must not end the delivery, and its text may hold anything
+            return Carried("later", reason=f"the gateway failed: {type(error).__name__}")
+
+    def _clean(self, reason: str, message: Outgoing) -> str:
+        """A reason without what the message or the settings keep secret, in one printable line."""
+        words = (message.text, message.html, message.subject, message.code, message.to, *self._secrets)
+        for word in sorted({each for each in words if each}, key=len, reverse=True):
+            if len(word) >= _SHORTEST_SECRET:
+                reason = reason.replace(word, "…").replace(word.removeprefix("+"), "…")
+        return _printable(reason)[:REASON_MAX]
+
+    def _note(self, carried: Carried) -> None:
+        match carried.outcome:
+            case "accepted":
+                self.counts.accepted += 1
+                return
+            case "refused":
+                self.counts.refused += 1
+            case "later":
+                self.counts.later += 1
+        self.counts.last_reason = carried.reason
+        facts = _facts(gateway=self.name, outcome=carried.outcome, reason=carried.reason)
+        log.warning("message_not_taken", extra=facts)
+
+
+def objection(message: Outgoing) -> str | None:
+    """Why a message must not reach any gateway, as a sentence for the operator; None when it may."""
+    if message.channel == "email":
+        if not _EMAIL.fullmatch(message.to) or len(message.to) > 254:
+            return "the destination is no e-mail address"
+        if message.sender is not None and (len(message.sender) > 100 or _unclean(message.sender)):
+            return "the sender is not good"
+    else:
+        if not _PHONE.fullmatch(message.to):
+            return "the destination is no telephone number"
+        if message.sender is not None and not _PHONE_SENDER.fullmatch(message.sender):
+            return "the sender is neither a number nor up to eleven letters and digits"
+    if not message.text.strip() or _CONTROL.search(message.text):
+        return "the text is empty or holds control characters"
+    if message.subject is not None and (len(message.subject) > 200 or _unclean(message.subject)):
+        return "the subject is too long or holds control characters"
+    if message.html is not None and _CONTROL.search(message.html.replace("\r", "").replace("\t", "")):
+        return "the HTML holds control characters"
+    return None
+
+
+def _unclean(line: str) -> bool:
+    return "\n" in line or "\u2028" in line or "\u2029" in line or _CONTROL.search(line) is not None
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in text).strip()
+
+
+def _facts(**facts: str | int) -> dict[str, dict[str, str | int]]:
+    return {"placet_facts": facts}
