@@ -1,11 +1,13 @@
 """``python3 dev.py demo``: ask, push, show, sign, answer, with a real server, a real device and a real application.
 
 Without a terminal it answers for the person and ends with status 0 when every step came out as it must. In a terminal
-it opens the app, and the person answers.
+it opens the app, and the person answers. With ``--face authy|afilnet|unityvox|octopush`` it shows an integration of that
+service that changed nothing but its host.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import sys
@@ -13,8 +15,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from demo import faces
 from demo.acme import AcmePay
-from demo.narrate import Narrator
+from demo.narrate import Narrator, check
 from demo.programs import Programs
 from demo.qr import draw
 from demo.tap import Tap
@@ -130,20 +133,17 @@ class Journey:
         self._say.fact(f"request, decision and device certificate verify: {verified['outcome']}")
 
 
-def check(holds: object, claim: str) -> None:
-    """End with status 1 when a claim of the demo does not hold."""
-    if not holds:
-        raise SystemExit(f"The demo failed: {claim}: no.")
-
-
 def _because(answer: dict[str, Any]) -> str:
     return f" ({answer['reason']})" if answer.get("reason") not in {None, "ok"} else ""
 
 
-async def main() -> None:
-    """Run the whole journey in a folder of its own, and leave nothing behind."""
+async def main(face: str | None) -> None:
+    """Run the whole journey, or that of a face, in a folder of its own, and leave nothing behind."""
     with tempfile.TemporaryDirectory(prefix="placet-demo-") as name:
         folder = Path(name)
+        if face is not None:
+            await faces.show(face, folder)
+            return
         if sys.stdin.isatty() and sys.stdout.isatty():
             from demo.terminal import play  # loads the terminal toolkit
 
@@ -163,7 +163,11 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python3 dev.py demo", description="See Placet at work.")
+    parser.add_argument(
+        "--face", choices=faces.FACES, help="an integration of that service on a changed host"
+    )
     try:
-        asyncio.run(main())
+        asyncio.run(main(parser.parse_args().face))
     except (KeyboardInterrupt, EOFError):
         sys.exit(130)

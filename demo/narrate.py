@@ -39,3 +39,9 @@ class Narrator:
 
     def _styled(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+
+def check(holds: object, claim: str) -> None:
+    """End with status 1 when a claim of the demo does not hold."""
+    if not holds:
+        raise SystemExit(f"The demo failed: {claim}: no.")
