@@ -168,14 +168,15 @@ def _parts(
     domain, bus = core.domain, core.bus
     log_origin = urlsplit(found.public_url).netloc
     checkpoints = Checkpoints(found.store, log_origin, found.keyring.log_key, settings.checkpoints)
-    apilog = ApiLog(found.store)
+    apilog = ApiLog(found.store, found.keyring.sealer)
     hub = LocalHub(bus)
     sender = PushSender(core.egress, found.keyring.vapid_key, subject(found.public_url))
     pushes = DevicePushes(domain.devices, domain.approvals, domain.items, hub, sender, bus, clock)
     dispatcher = Dispatcher(
         domain.outbox, domain.applications, core.webhooks, pushes, bus, clock, entropy, schedule=schedule
     )
-    gate = Gate(clock, entropy, apilog, RateLimit(), Peers(settings.trusted_proxy))
+    peers = Peers(settings.trusted_proxy)
+    gate = Gate(clock, entropy, apilog, RateLimit(), peers, domain.credentials.opens)
     application = _web(gate, hub, found, core, clock, entropy)
     parts: list[Part] = [
         apilog,

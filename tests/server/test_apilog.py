@@ -12,15 +12,18 @@ import pytest
 
 from placet_server.ports import Plan, Row, Sql, StoreUnavailableError, Value
 from placet_server.storage import open_store
-from placet_server.web.apilog import KEPT_MAX, ApiLog
+from placet_server.testing import ClearSealer
+from placet_server.web.apilog import KEPT_MAX, ApiLog, Noted
 from placet_server.web.logging import event, log
 from support.gated import logged
 
+COLUMNS = 16
 COUNT = Sql("count", "SELECT count(*) FROM api_log")
 
 
-def row(number: int) -> tuple[Value, ...]:
-    return (f"{number:06d}", number, "native", "GET", "/v1/users", 200, None, "127.0.0.1", None, None, 50)
+def noted(number: int) -> Noted:
+    row = (f"{number:06d}", number, "native", "GET", "/v1/users", 200, None, "127.0.0.1", None, None, 50)
+    return Noted(row, "agent/1", {}, "", (), {})
 
 
 class Refusing:
@@ -33,7 +36,7 @@ class Refusing:
     async def write(self, plan: Plan) -> int:
         if self.full:
             raise StoreUnavailableError("full")
-        self.taken += sum(len(step.params) // len(row(0)) for step in plan.steps)
+        self.taken += sum(len(step.params) // COLUMNS for step in plan.steps)
         return 0
 
     async def row(self, sql: Sql, params: tuple[Value, ...] = ()) -> Row | None:
@@ -49,14 +52,14 @@ class Refusing:
 async def test_rows_are_written_without_being_asked_and_at_the_end(tmp_path: Path) -> None:
     """What was noted is in the store a moment later, and the rest when the log stops."""
     store = await open_store(tmp_path / "log.db")
-    apilog = ApiLog(store, every=0.01)
+    apilog = ApiLog(store, ClearSealer(), every=0.01)
     apilog.start()
     for number in range(1200):
-        apilog.add(*row(number))
+        apilog.add(noted(number))
     async with asyncio.timeout(5):
         while await store.row(COUNT) != (1200,):  # noqa: ASYNC110 - the log has no event for a written batch
             await asyncio.sleep(0.01)
-    apilog.add(*row(5000))
+    apilog.add(noted(5000))
     await apilog.stop()
     assert await store.row(COUNT) == (1201,)
     await store.close()
@@ -65,10 +68,10 @@ async def test_rows_are_written_without_being_asked_and_at_the_end(tmp_path: Pat
 async def test_a_full_store_loses_the_oldest_rows_only_and_says_so() -> None:
     """Rows wait for the store within a bound; what did not fit is counted in the log."""
     store = Refusing()
-    apilog = ApiLog(store)
+    apilog = ApiLog(store, ClearSealer())
     async with logged() as out:
         for number in range(KEPT_MAX + 7):
-            apilog.add(*row(number))
+            apilog.add(noted(number))
         await apilog.flush()
         assert json.loads(out.getvalue().splitlines()[-1])["rows"] == 7
         store.full = False

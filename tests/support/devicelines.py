@@ -20,7 +20,7 @@ from placet_protocol.jose import b64u, unb64u
 from placet_protocol.sealing import Context, recipient, socket_info, unseal
 from placet_server.delivery.hub import LocalHub
 from placet_server.domain.limits import RateLimit
-from placet_server.testing import SeededEntropy
+from placet_server.testing import ClearSealer, SeededEntropy
 from placet_server.web.apilog import ApiLog
 from placet_server.web.connections import Connections
 from placet_server.web.devices import DeviceApi
@@ -190,7 +190,7 @@ async def device_api(folder: Path, **policies: str) -> AsyncIterator[Api]:
     """A core in ``folder`` behind the device API on a free port."""
     async with world(folder, **policies) as made:
         hub = LocalHub(made.bus)
-        apilog = ApiLog(made.store, every=0.05)
+        apilog = ApiLog(made.store, ClearSealer(), every=0.05)
         gate = Gate(made.clock, SeededEntropy("gate"), apilog, RateLimit())
         app = web.Application()
         rule = {"https://10.0.0.1/push": "10.0.0.1 is not a public address"}

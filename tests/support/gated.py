@@ -19,7 +19,7 @@ from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Application, Caller
 from placet_server.ports import Store
 from placet_server.storage import open_store
-from placet_server.testing import ManualClock, SeededEntropy
+from placet_server.testing import ClearSealer, ManualClock, SeededEntropy
 from placet_server.web import logging as lines
 from placet_server.web.apilog import ApiLog
 from placet_server.web.connections import Connections
@@ -70,7 +70,7 @@ async def gated(
     store = await open_store(folder / "gate.db")
     app = web.Application()
     clock = ManualClock()
-    apilog = ApiLog(store, every=0.05)
+    apilog = ApiLog(store, ClearSealer(), every=0.05)
     gate = Gate(clock, SeededEntropy(), apilog, RateLimit(), Peers(trusted))
     listener = socket.create_server(("127.0.0.1", 0))
     shown = Gated(listener.getsockname()[1], gate, clock, store, apilog, app.router, PlainFace(policies))

@@ -44,6 +44,7 @@ _SIGNING: Final = Sql(
     "credential_signing_secret",
     "SELECT id, sealed FROM credential_secrets WHERE credential = ? ORDER BY used DESC, created_at DESC, id DESC LIMIT 1",
 )
+_ANY: Final = Sql("credential_any", "SELECT 1 FROM credentials WHERE face = ? LIMIT 1")
 _BALANCE: Final = Sql("credential_balance", "SELECT balance FROM credentials WHERE id = ?")
 _CHARGE: Final = Sql(
     "credential_charge", "UPDATE credentials SET balance = balance - ? WHERE id = ? AND balance > 0"
@@ -86,6 +87,7 @@ class Callers:
         self._known: dict[bytes, _Known] = {}
         self._proven: dict[bytes, str] = {}
         self._checks: dict[bytes, asyncio.Task[Row | None]] = {}
+        self._open: dict[str, tuple[bool, int]] = {}
         self._generation = 0
 
     async def by_secret(self, face: str, secret: str, now: int, ip: str = "") -> Caller | None:
@@ -110,6 +112,14 @@ class Callers:
         row = await self._store.row(_SIGNING, (credential_id,))
         return None if row is None else self._opened(*row)
 
+    async def opens(self, face: str, now: int) -> bool:
+        """Whether any credential opens a face; without one it answers as if it were not there."""
+        known = self._open.get(face)
+        if known is None or not 0 <= now - known[1] < _FRESH_MS:
+            known = await self._store.row(_ANY, (face,)) is not None, now
+            self._open[face] = known
+        return known[0]
+
     def charge(self, caller: Caller) -> Step | None:
         """The guard that pays for one send, and takes no row when the balance is used up; None: nothing is counted."""
         return None if caller.price is None else step(_CHARGE, caller.price, caller.credential)
@@ -123,6 +133,7 @@ class Callers:
         """Read everything anew: something about credentials changed."""
         self._generation += 1
         self._known.clear()
+        self._open.clear()
 
     async def _by(self, kind: Kind, name: str, secret: str, now: int, ip: str) -> Caller | None:
         digest = self._digest(kind.face, name, secret)

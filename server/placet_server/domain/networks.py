@@ -19,7 +19,7 @@ _HOST_BITS: Final = 64  # what one IPv6 customer gets, at least
 
 def networks(texts: Iterable[str]) -> tuple[str, ...]:
     """Networks or single addresses in their one form; raises ``invalid_request`` naming what is none."""
-    found = tuple(dict.fromkeys(str(_network(text.strip())) for text in texts))
+    found = tuple(dict.fromkeys(str(network(text)) for text in texts))
     if len(found) > LISTED_MAX:
         raise RefusedError("invalid_request", f"A list holds at most {LISTED_MAX} networks.")
     return found
@@ -30,7 +30,7 @@ def allowed(address: str, listed: tuple[str, ...]) -> bool:
     if not listed:
         return True
     known = plain(address)
-    return known is not None and any(known in network for network in _opened(listed))
+    return known is not None and any(known in each for each in _opened(listed))
 
 
 def source(address: str) -> str:
@@ -39,6 +39,19 @@ def source(address: str) -> str:
     if isinstance(known, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Address(int(known) >> _HOST_BITS << _HOST_BITS))
     return "" if known is None else str(known)
+
+
+def network(text: str) -> Network:
+    """A network or single address, IPv4 inside IPv6 as IPv4; raises ``invalid_request`` naming what is meant."""
+    try:
+        found = ipaddress.ip_network(text.strip())
+    except ValueError as error:
+        raise RefusedError(
+            "invalid_request", f"{_said(text)} is no network such as {_meant(text)}."
+        ) from error
+    if isinstance(found, ipaddress.IPv6Network) and found.subnet_of(_MAPPED):
+        return ipaddress.IPv4Network((found.network_address.packed[12:], found.prefixlen - 96))
+    return found
 
 
 @lru_cache(4096)
@@ -55,19 +68,7 @@ def plain(address: str) -> Address | None:
 
 @lru_cache(1024)
 def _opened(listed: tuple[str, ...]) -> tuple[Network, ...]:
-    return tuple(_network(text) for text in listed)
-
-
-def _network(text: str) -> Network:
-    try:
-        network = ipaddress.ip_network(text)
-    except ValueError as error:
-        raise RefusedError(
-            "invalid_request", f"{_said(text)} is no network such as {_meant(text)}."
-        ) from error
-    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
-        return ipaddress.IPv4Network((network.network_address.packed[12:], network.prefixlen - 96))
-    return network
+    return tuple(network(text) for text in listed)
 
 
 def _said(text: str) -> str:

@@ -12,6 +12,7 @@ from placet_server.domain.refusals import RefusedError
 from placet_server.faces.hashxml import from_xml
 from placet_server.faces.multipart import fields, is_multipart
 from placet_server.faces.rack import PAIRS_MAX, NestingError, nested
+from placet_server.web.apilog import SENT
 from placet_server.web.wire import body
 
 _KEPT: Final = web.RequestKey("params", dict[str, Any])
@@ -37,7 +38,7 @@ async def read(request: web.Request) -> dict[str, Any]:
         raise RefusedError("invalid_request", f"{_shown(str(error))} - does not nest.") from None
     except (ValueError, RecursionError):
         raise RefusedError("invalid_request", "body - is neither a form nor JSON nor XML in UTF-8.") from None
-    request[_KEPT] = params
+    request[_KEPT] = request[SENT] = params
     return params
 
 

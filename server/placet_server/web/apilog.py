@@ -5,39 +5,78 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl
 
-from placet_server.ports import Plan, Sql, Step, Store, StoreUnavailableError, Value
+import msgspec
+from aiohttp import web
+
+from placet_server.domain.calllog import Detail, destination_index, person_index
+from placet_server.faces import logged
+from placet_server.faces.logged import Logged
+from placet_server.ports import Plan, Sealer, Sql, Step, Store, StoreUnavailableError, Value
 from placet_server.web.logging import event
+
+SENT: Final = web.RequestKey("sent", Mapping[str, Any])
+"""Where a face keeps the parameters that it read, so that they can be logged."""
 
 WRITE_SECONDS: Final = 0.5
 KEPT_MAX: Final = 20_000
+AGENT_MAX: Final = 100
 _ROWS_A_PLAN: Final = 512
 _ROWS_A_STATEMENT: Final = 32
-_HEAD: Final = "INSERT INTO api_log (id, at, face, method, route, status, code, ip, application, credential, took_us) VALUES "
-_ROW: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_READ_AT_ONCE: Final = 64  # a millisecond or two of the loop's time
+_PAIRS_MAX: Final = 50
+_COLUMNS: Final = (
+    "id, at, face, method, route, status, code, ip, application, credential, took_us,"
+    " agent, subject, person, destination, sealed"
+)
+_HEAD: Final = f"INSERT INTO api_log ({_COLUMNS}) VALUES "  # noqa: S608 - constant text
+_ROW: Final = f"({', '.join('?' * (_COLUMNS.count(',') + 1))})"
 _ADD: Final = Sql("api_log_add", _HEAD + _ROW)
 # The writer's thread waits for the interpreter after each statement; many rows a statement disturb callers less.
 _ADD_MANY: Final = Sql("api_log_add_many", _HEAD + ", ".join([_ROW] * _ROWS_A_STATEMENT))
+
+Row = tuple[Value, ...]
+
+
+class Noted(NamedTuple):
+    """One call as the gate saw it. Nothing in it has been read or masked yet: that happens when it is written."""
+
+    row: Row
+    """id, at (ms), face, method, route, status, code, ip, application, credential, took_us."""
+    agent: str | None
+    path: Mapping[str, str]
+    """The variables of the path."""
+    query: str
+    queried: tuple[str, ...]
+    """Names of query parameters that may be kept, on routes that are described."""
+    facts: Mapping[str, Any]
+    sent: Mapping[str, Any] | None = None
+    answer: bytes = b""
+    media: str = ""
 
 
 class ApiLog:
     """Collects a row a call and writes them together, in a plan of their own, within a second.
 
-    A row holds no parameter and no path value: the route is the template. While the store cannot write, the newest
-    ``KEPT_MAX`` rows wait.
+    Of a native call a row holds ids and what its handler noted; of a foreign one parameters and answer by the allow-list
+    of its face, sealed. While the store cannot write, the newest ``KEPT_MAX`` rows wait.
     """
 
-    def __init__(self, store: Store, *, every: float = WRITE_SECONDS) -> None:
+    def __init__(self, store: Store, sealer: Sealer, *, every: float = WRITE_SECONDS) -> None:
         self._store = store
+        self._sealer = sealer
         self._every = every
-        self._rows: list[tuple[Value, ...]] = []
+        self._noted: list[Noted] = []
+        self._rows: list[Row] = []
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, *row: Value) -> None:
-        """Note one call: id, at (ms), face, method, route, status, code, ip, application, credential, took_us."""
-        self._rows.append(row)
+    def add(self, noted: Noted) -> None:
+        """Note one call."""
+        self._noted.append(noted)
 
     def start(self) -> None:
         """Begin to write every so often; needs a running loop."""
@@ -53,6 +92,10 @@ class ApiLog:
 
     async def flush(self) -> None:
         """Write what was noted until now; rows that the store refuses stay for the next time."""
+        while self._noted:
+            noted, self._noted = self._noted[:_READ_AT_ONCE], self._noted[_READ_AT_ONCE:]
+            self._rows += [self._row(each) for each in noted]
+            await asyncio.sleep(0)
         while rows := self._rows[:_ROWS_A_PLAN]:
             del self._rows[: len(rows)]
             try:
@@ -69,7 +112,50 @@ class ApiLog:
             except Exception as error:  # noqa: BLE001 - a defect in one batch must not end the log
                 event("api_log_failed", level=logging.ERROR, error=error)
 
-    def _keep(self, rows: list[tuple[Value, ...]]) -> None:
+    def _row(self, noted: Noted) -> Row:
+        """The row as it is stored. What cannot be read is left out: a call without its row would be worse."""
+        try:
+            return self._read(noted)
+        except Exception as error:  # noqa: BLE001 - as it says
+            event("api_log_detail_failed", level=logging.ERROR, error=error)
+            return (*noted.row, None, None, None, None, None)
+
+    def _read(self, noted: Noted) -> Row:
+        facts = dict(noted.facts)
+        subject = facts.pop("subject", None)
+        user, destination = facts.pop("user", None), facts.pop("destination", None)
+        row = noted.row
+        if (code := facts.pop("code", None)) is not None and row[6] is None:
+            row = (*row[:6], str(code), *row[7:])
+        kept = logged.TABLE.get(str(row[2]))
+        detail = None
+        if kept is not None:
+            sent = _sent(noted)
+            user = user if user is not None else sent.get(kept.user)
+            destination = destination or _destination(kept, sent)
+            answer = logged.answer(kept, noted.answer, noted.media)
+            detail = Detail(logged.parameters(kept, sent), answer, facts)
+            if called := logged.operation(kept, sent):
+                row = (*row[:4], f"{row[4]!s} {called}", *row[5:])
+        else:
+            subject = subject or noted.path.get("id")
+            user = user if user is not None else noted.path.get("tfa_id")
+            queried = {name: value for name, value in _pairs(noted.query) if name in noted.queried}
+            if queried or facts:
+                detail = Detail(queried, None, facts)
+        return (
+            *row,
+            None if noted.agent is None else _agent(noted.agent),
+            None if subject is None else str(subject)[:64],
+            None if (tfa_id := _number(user)) is None else person_index(self._sealer, tfa_id),
+            None if not destination else destination_index(self._sealer, str(destination)),
+            None if detail is None else self._sealed(str(row[0]), detail),
+        )
+
+    def _sealed(self, row_id: str, detail: Detail) -> bytes:
+        return self._sealer.seal("pii", "api_log", row_id, msgspec.msgpack.encode(detail))
+
+    def _keep(self, rows: list[Row]) -> None:
         waiting = rows + self._rows
         lost = max(0, len(waiting) - KEPT_MAX)
         self._rows = waiting[lost:]
@@ -77,9 +163,45 @@ class ApiLog:
             event("api_log_rows_lost", level=logging.ERROR, rows=lost)
 
 
-def _steps(rows: list[tuple[Value, ...]]) -> Iterator[Step]:
+def _steps(rows: list[Row]) -> Iterator[Step]:
     whole = len(rows) - len(rows) % _ROWS_A_STATEMENT
     for start in range(0, whole, _ROWS_A_STATEMENT):
         yield Step(_ADD_MANY, tuple(itertools.chain.from_iterable(rows[start : start + _ROWS_A_STATEMENT])))
     for row in rows[whole:]:
         yield Step(_ADD, row)
+
+
+def _sent(noted: Noted) -> dict[str, Any]:
+    """What a foreign caller sent: path, then what the face read, or where it did not come to that, the query."""
+    sent = dict(_pairs(noted.query)) if noted.sent is None else noted.sent
+    return {**sent, **noted.path}
+
+
+def _destination(kept: Logged, sent: Mapping[str, Any]) -> str | None:
+    """The first number or address among the parameters, with the country code that stands beside it."""
+    inner = sent.get("user")
+    for fields in (sent, inner if isinstance(inner, Mapping) else {}):
+        for name in kept.destination:
+            value = fields.get(name)
+            if isinstance(value, str | int) and value:
+                country = fields.get(kept.country) if kept.country and "@" not in str(value) else None
+                return f"{country or ''}{value}"
+    return None
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query, errors="replace", max_num_fields=_PAIRS_MAX) if query else []
+    except ValueError:
+        return []
+
+
+def _number(user: object) -> int | None:
+    text = str(user)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+@lru_cache(1024)
+def _agent(text: str) -> str:
+    """A User-Agent as one short line of ASCII."""
+    return text[:AGENT_MAX].encode("ascii", "backslashreplace").decode()[:AGENT_MAX]

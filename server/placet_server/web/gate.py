@@ -22,8 +22,9 @@ from placet_server.domain.networks import allowed
 from placet_server.domain.refusals import Code, RefusedError
 from placet_server.domain.values import Caller, Scope
 from placet_server.faces import Face
+from placet_server.faces.logged import TABLE as FOREIGN
 from placet_server.ports import Clock, Entropy, StoreUnavailableError
-from placet_server.web.apilog import ApiLog
+from placet_server.web.apilog import SENT, ApiLog, Noted
 from placet_server.web.logging import event
 from placet_server.web.peer import PEER, Peers
 from placet_server.web.wire import body, decode
@@ -31,6 +32,7 @@ from placet_server.web.wire import body, decode
 __all__ = ["Call", "Doc", "Gate", "Handler", "Route", "body", "decode"]
 
 UNAVAILABLE_RETRY: Final = 5
+_NO_FACTS: Final[dict[str, Any]] = {}
 _REST: Final = "/{rest:(?s:.*)}"  # line ends as well: a path may hold them, encoded
 
 
@@ -94,7 +96,13 @@ class Gate:
     """Takes every request of every face."""
 
     def __init__(
-        self, clock: Clock, entropy: Entropy, apilog: ApiLog, rate: RateLimit, peers: Peers | None = None
+        self,
+        clock: Clock,
+        entropy: Entropy,
+        apilog: ApiLog,
+        rate: RateLimit,
+        peers: Peers | None = None,
+        opened: Callable[[str, int], Awaitable[bool]] | None = None,
     ) -> None:
         self.routes: Final[list[Route]] = []
         self.closing = False
@@ -102,6 +110,7 @@ class Gate:
         self._apilog = apilog
         self._rate = rate
         self._peers = peers or Peers(())
+        self._opened = opened
         self._boot = entropy.bytes(5).hex()
         self._count = itertools.count()
         self._waiting: set[asyncio.Event] = set()
@@ -124,7 +133,8 @@ class Gate:
         """
         self.routes.append(Route(method, path, face.name, scope, doc))
         plain = doc is not None and doc.query is None
-        behind = self._behind(handler, method, path, face, scope, plain=plain)
+        queried = () if doc is None or doc.query is None else doc.query.__struct_encode_fields__
+        behind = self._behind(handler, method, path, face, scope, plain=plain, queried=queried)
         router.add_route(method, path, behind, expect_handler=_expect)
 
     def add_rest(self, router: web.UrlDispatcher, face: Face, prefix: str = "") -> None:
@@ -179,9 +189,11 @@ class Gate:
         scope: Scope | None,
         *,
         plain: bool = False,
+        queried: tuple[str, ...] = (),
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         authenticate = face.authenticate
         literal = not path.endswith(_REST)
+        foreign = face.name in FOREIGN
 
         async def run(request: web.Request) -> web.StreamResponse:
             started = time.perf_counter_ns()
@@ -190,14 +202,18 @@ class Gate:
             request[PEER] = ip = self._peers.address(request)
             caller: Caller | None = None
             code: Code | None = None
+            call: Call | None = None
             try:
+                if foreign:
+                    await self._open(face, now)
                 if literal:
                     _one_spelling(request)
                 if plain and request.rel_url.raw_query_string:
                     _no_query()
                 caller = await authenticate(request, now)
                 self._admit(caller, scope, ip, now)
-                response = await handler(request, Call(request_id, now, ip, caller))
+                call = Call(request_id, now, ip, caller)
+                response = await handler(request, call)
             except RefusedError as error:
                 code = error.code
                 response = face.refusal(request, error, request_id)
@@ -207,7 +223,9 @@ class Gate:
                 response = face.refusal(request, refusal, request_id)
             if not response.prepared:
                 response.headers["X-Request-Id"] = request_id
-            self._apilog.add(
+                if foreign:  # their URLs and forms hold credentials
+                    response.headers.setdefault("Cache-Control", "no-store")
+            row = (
                 request_id,
                 now,
                 face.name,
@@ -220,9 +238,30 @@ class Gate:
                 None if caller is None else caller.credential,
                 (time.perf_counter_ns() - started) // 1000,
             )
+            noted = Noted(
+                row,
+                request.headers.get("User-Agent"),
+                request.match_info,
+                request.rel_url.raw_query_string,
+                queried,
+                _NO_FACTS if call is None else call.facts,
+            )
+            if foreign:
+                answer = response.body if isinstance(response, web.Response) else None
+                noted = noted._replace(
+                    sent=request.get(SENT),
+                    answer=answer if isinstance(answer, bytes) else b"",
+                    media=response.content_type,
+                )
+            self._apilog.add(noted)
             return response
 
         return run
+
+    async def _open(self, face: Face, now: int) -> None:
+        """A face answers as if it were not there until a credential opens it."""
+        if self._opened is not None and not await self._opened(face.name, now):
+            raise RefusedError("not_found", "No credential opens this API: add one by `credential add`.")
 
     def _admit(self, caller: Caller | None, scope: Scope | None, ip: str, now: int) -> None:
         if caller is None:

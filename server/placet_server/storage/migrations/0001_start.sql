@@ -230,7 +230,7 @@ CREATE TABLE audit (
     leaf BLOB NOT NULL
 );
 
--- The id begins with the time, so its order is the order of time.
+-- The id begins with the time, so its order is the order of time. "person" and "destination" are blind indexes in hex.
 CREATE TABLE api_log (
     id TEXT PRIMARY KEY,
     at BIGINT NOT NULL,
@@ -242,7 +242,12 @@ CREATE TABLE api_log (
     ip TEXT NOT NULL,
     application TEXT,
     credential TEXT,
-    took_us BIGINT NOT NULL
+    took_us BIGINT NOT NULL,
+    agent TEXT,
+    subject TEXT,
+    person TEXT,
+    destination TEXT,
+    sealed BLOB
 ) WITHOUT ROWID;
 
 CREATE TABLE signing_keys (
@@ -267,3 +272,4 @@ CREATE TABLE facts (
     name TEXT PRIMARY KEY,
     value BLOB NOT NULL
 );
+CREATE INDEX api_log_of_destination ON api_log (destination, id) WHERE destination IS NOT NULL;
