@@ -33,18 +33,11 @@ class Sql(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One statement of a plan; ``rows`` is how many rows it must take, None when any number will do.
-
-    ``deferred`` lets the store run the step after all other steps of the plans it commits together, which saves a few
-    percent of a write. Mark only a plain ``INSERT … VALUES (…)`` that must succeed, and whose row no other plan's statement can
-    meet before the commit has been answered: a row with a fresh id, found by that id alone. Rows that refer to a
-    deferred row must be deferred too and come later in the plan. Never a guard, never an upsert.
-    """
+    """One statement of a plan; ``rows`` is how many rows it must take, None when any number will do."""
 
     sql: Sql
     params: tuple[Value, ...]
     rows: int | None = None
-    deferred: bool = False
 
 
 UrlRule = Callable[[str], str | None]
@@ -254,6 +247,6 @@ def plan(*steps: Step, guards: int = 1, leaf: Leaf | None = None) -> Plan:
     return Plan(steps, guards, leaf)
 
 
-def step(sql: Sql, *params: Value, rows: int | None = None, deferred: bool = False) -> Step:
-    """A statement with its parameters; ``Step`` says what may be deferred."""
-    return Step(sql, params, rows, deferred)
+def step(sql: Sql, *params: Value, rows: int | None = None) -> Step:
+    """A statement with its parameters."""
+    return Step(sql, params, rows)

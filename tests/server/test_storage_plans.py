@@ -11,6 +11,7 @@ import pytest_asyncio
 from placet_server.crypto.checkpoint import check_log
 from placet_server.ports import BrokenPlanError, Plan, Sql, StoreUnavailableError, plan, step
 from placet_server.storage import SqliteStore, open_store
+from placet_server.storage.writer import Ran
 from support.plans import (
     ADD_OUTBOX,
     COUNTER,
@@ -36,13 +37,13 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 def batches_of(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The size of every batch from now on; the writer does its work as ever."""
     sizes: list[int] = []
-    run = store._writer.run
+    finish = store._writer.finish
 
-    def noted(plans: list[Plan]) -> list[int | Exception]:
+    def noted(plans: list[Plan], ran: Ran | Exception) -> list[int | Exception]:
         sizes.append(len(plans))
-        return run(plans)
+        return finish(plans, ran)
 
-    monkeypatch.setattr(store._writer, "run", noted)
+    monkeypatch.setattr(store._writer, "finish", noted)
     return sizes
 
 
@@ -96,7 +97,7 @@ async def test_plans_are_written_in_the_order_in_which_they_came(store: SqliteSt
     """Rows and log entries follow the order of the calls, and log numbers have no gap where a guard said no."""
     wanted = [f"n{number:03}" for number in range(50)]
     twice = [name for name in wanted for _ in range(2)]
-    answers = await asyncio.gather(*(store.write(create(name, deferred=True)) for name in twice))
+    answers = await asyncio.gather(*(store.write(create(name)) for name in twice))
     assert answers == [0, 1] * 50
     assert await names(store) == wanted
     assert [row[0] for row in await store.rows(OUTBOX)] == wanted
@@ -110,7 +111,6 @@ async def test_plans_are_written_in_the_order_in_which_they_came(store: SqliteSt
     "bad",
     [
         plan(step(TAKE, b"bad"), step(ADD_OUTBOX, "n000", "conflict")),
-        plan(step(TAKE, b"bad"), step(ADD_OUTBOX, "n000", "conflict", deferred=True)),
         plan(step(TAKE, b"bad"), step(RENAME_ALL, rows=7)),
         plan(step(TAKE, b"bad"), step(Sql("wrong", "UPDATE nowhere SET a = 1"))),
         plan(step(TAKE, b"bad"), step(ADD_OUTBOX, "x", "\ud800")),
@@ -119,7 +119,6 @@ async def test_plans_are_written_in_the_order_in_which_they_came(store: SqliteSt
     ],
     ids=[
         "conflict",
-        "deferred-conflict",
         "row-count",
         "bad-sql",
         "surrogate",
@@ -130,7 +129,7 @@ async def test_plans_are_written_in_the_order_in_which_they_came(store: SqliteSt
 async def test_a_broken_plan_fails_alone(store: SqliteStore, bad: Plan) -> None:
     """A plan that fails after its guard is undone whole and told so; all others of its batch are written, in order."""
     await store.write(Plan(tuple(step(ORGANIZATION, name, name) for name in "abc"), guards=0))
-    calls = [store.write(create(f"n{number:03}", deferred=True)) for number in range(20)]
+    calls = [store.write(create(f"n{number:03}")) for number in range(20)]
     calls[10:10] = [store.write(bad)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(answers.pop(10), BrokenPlanError)

@@ -20,11 +20,11 @@ OUTBOX = Sql("outbox", "SELECT id FROM outbox ORDER BY id")
 ENTRIES = Sql("entries", "SELECT seq, body FROM audit ORDER BY seq")
 
 
-def create(name: str, *, deferred: bool = False) -> Plan:
+def create(name: str) -> Plan:
     """Take a name once; with it come one outbox row and one entry of the audit log."""
     return plan(
         step(TAKE, name.encode()),
-        step(ADD_OUTBOX, name, name, rows=None if deferred else 1, deferred=deferred),
+        step(ADD_OUTBOX, name, name, rows=1),
         leaf=leaf(1, "thing.created", "default", name),
     )
 

@@ -107,7 +107,6 @@ def asked(
         now,
         approval.expires_at,
         sealed(sealer, approval_id, secrets, draft),
-        deferred=True,
     )
     entry = leaf(
         now,

@@ -55,12 +55,12 @@ class Notices:
         """The row to write with the change that the person is told of; publish ``user`` on the bus afterwards."""
         notice_id = new_id(now, self._entropy)
         sealed = self._sealer.seal("pii", "notices", notice_id, msgspec.msgpack.encode(text))
-        return step(_ADD, notice_id, user_id, kind, now, now + _LIFE_MS, sealed, deferred=True)
+        return step(_ADD, notice_id, user_id, kind, now, now + _LIFE_MS, sealed)
 
     @staticmethod
     def spare(device_id: str, notice: Step, now: int) -> Step:
         """The step that keeps a notice from the one device that it is about."""
-        return step(_SPARE, device_id, notice.params[0], now, deferred=True)
+        return step(_SPARE, device_id, notice.params[0], now)
 
     async def pending(self, device: Device, now: int) -> list[Notice]:
         """What this active device has not acknowledged of the time since it enrolled, oldest first."""

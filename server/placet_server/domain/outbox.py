@@ -112,9 +112,7 @@ class Outbox:
 
     async def done(self, *item_ids: str) -> None:
         """Delete what was delivered or given up."""
-        await self._store.write(
-            plan(*(step(_DONE, item_id, deferred=True) for item_id in item_ids), guards=0)
-        )
+        await self._store.write(plan(*(step(_DONE, item_id) for item_id in item_ids), guards=0))
 
     def _item(self, row: Row) -> Item:
         item_id, kind, subject, target, attempts, due_at, created_at, sealed = row
@@ -131,7 +129,7 @@ class Outbox:
 
 def push(item_id: str, subject: str, user_id: str, now: int) -> Step:
     """The row that wakes a user's devices; ``item_id`` must be new."""
-    return step(_ADD, item_id, "push", subject, user_id, now, now, None, deferred=True)
+    return step(_ADD, item_id, "push", subject, user_id, now, now, None)
 
 
 def event(
@@ -157,7 +155,7 @@ def event(
         row_id = event_id if number == 0 else f"{event_id}.{number}"
         body = WebhookBody(url, secret_id or None, event_id, application.id, payload)
         sealed = sealer.seal("hook", "outbox", row_id, msgspec.msgpack.encode(body))
-        steps.append(step(_ADD, row_id, "webhook", subject, target, now, now, sealed, deferred=True))
+        steps.append(step(_ADD, row_id, "webhook", subject, target, now, now, sealed))
     return tuple(steps)
 
 

@@ -218,7 +218,6 @@ class SoftTokens:
             now,
             now + PENDING_MS,
             sealed,
-            deferred=True,
         )
         return add, _uri(msgspec.structs.replace(seed, name=user.name or str(user.tfa_id)), issuer)
 

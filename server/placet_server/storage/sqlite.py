@@ -2,6 +2,11 @@
 
 There is no timer: while one batch is on its way to the disk the next one gathers, so batches grow under load and a
 single caller waits for nobody.
+
+The statements of a batch run in the event loop's own thread and its commit in another: a statement takes microseconds,
+and a second thread that runs statements fights with the loop for the interpreter at each of them, which costs more than
+the statements. Waiting for the disk takes a hundred times as long and holds nobody up. What may not be done in
+microseconds (a lock that somebody else has, a statement that runs for long, an error) is done in the other thread, too.
 """
 
 from __future__ import annotations
@@ -15,10 +20,13 @@ from typing import Final
 from placet_server.ports import Plan, Row, Sql, StoreUnavailableError, Value
 from placet_server.storage.files import FileLock, connect_reader, connect_writer, make_private
 from placet_server.storage.migrate import migrate
-from placet_server.storage.writer import Outcome, Writer
+from placet_server.storage.writer import Outcome, Ran, Writer
 
 _MAX_WAITING: Final = 10_000
 """Plans that may wait for a batch; beyond, callers are told to come back instead of waiting for seconds."""
+
+_STEPS_A_BATCH: Final = 512
+"""After so many statements a batch is closed, so that the loop is back at its calls after a few milliseconds."""
 
 _Waiting = list[tuple[Plan, asyncio.Future[int]]]
 
@@ -119,17 +127,26 @@ class SqliteStore:
             self._reader.execute("COMMIT")
 
     def _start(self) -> None:
-        """Send everything that waits as one batch."""
-        batch, self._waiting = self._waiting, []
+        """Run what waits as one batch, and have it committed."""
+        batch = self._next_batch()
         self.plans += len(batch)
         self.commits += 1
         self._busy = True
         self._drained.clear()
-        self._thread.submit(self._run, batch)
+        plans = [plan for plan, _ in batch]
+        self._thread.submit(self._commit, batch, plans, self._writer.begin(plans))
 
-    def _run(self, batch: _Waiting) -> None:
-        """In the writer's thread: one hand-over back to the loop for the whole batch."""
-        outcomes = self._writer.run([plan for plan, _ in batch])
+    def _next_batch(self) -> _Waiting:
+        count = steps = 0
+        while count < len(self._waiting) and steps < _STEPS_A_BATCH:
+            steps += len(self._waiting[count][0].steps)
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
+
+    def _commit(self, batch: _Waiting, plans: list[Plan], ran: Ran | Exception) -> None:
+        """In the other thread: one hand-over there and one back for the whole batch."""
+        outcomes = self._writer.finish(plans, ran)
         self._loop.call_soon_threadsafe(self._finish, batch, outcomes)
 
     def _finish(self, batch: _Waiting, outcomes: list[Outcome]) -> None:

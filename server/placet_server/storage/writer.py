@@ -1,20 +1,31 @@
-"""Runs many write plans in one SQLite transaction and tells the outcome of each.
+"""Runs many write plans in one SQLite transaction, commits them, and tells the outcome of each.
 
-Plans and outcomes are plain data and nothing here knows of the event loop, so the writer runs in a thread today and
-could run in a process of its own.
+Plans and outcomes are plain data and nothing here knows of the event loop. The two halves may run in different threads,
+one after the other: ``begin`` runs the statements and never waits, ``finish`` waits for the disk.
 """
 
 from __future__ import annotations
 
+import math
 import sqlite3
+import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from placet_server.crypto.merkle import Tree, from_bytes, grown, to_bytes
-from placet_server.ports import BrokenPlanError, Leaf, Plan, Step, StoreUnavailableError, Value
+from placet_server.ports import BrokenPlanError, Leaf, Plan, Step, StoreUnavailableError
 
 Outcome = int | Exception
 """0, the number of the guard that took no row, or why the plan was not written."""
+
+_BEGIN_SECONDS: Final = 0.02
+"""Several times what a full batch takes, so that only statements that go over many rows are given up."""
+_OPERATIONS_A_LOOK: Final = 10_000
+"""Of SQLite's virtual machine, about half a millisecond: how often it is asked whether time is up."""
+_LOCK_MS: Final = 1000
+
+_LATER: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_INTERRUPT})
+"""What ``begin`` leaves to ``finish``: somebody else has the file's lock, or the statements take too long."""
 
 _DISK_TROUBLE: Final = frozenset(
     {
@@ -37,29 +48,56 @@ _KEEP_TREE: Final = "INSERT INTO facts (name, value) VALUES ('tree', ?) ON CONFL
 _ADD_LEAF: Final = "INSERT INTO audit (seq, at, kind, body, leaf) VALUES (?, ?, ?, ?, ?)"
 
 
+class Ran(NamedTuple):
+    """The outcomes of plans that stand in an open transaction, and the audit log's tree once that is committed."""
+
+    outcomes: list[Outcome]
+    tree: Tree
+
+
 class Writer:
     """The owner of the writing connection and of the audit log's tree."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._broken: str | None = None
+        self._until = math.inf
         row = connection.execute(_READ_TREE).fetchone()
         self._tree = Tree() if row is None else from_bytes(row[0])
+        self._wait_for_lock(0)
+        connection.set_progress_handler(self._late, _OPERATIONS_A_LOOK)
 
-    def run(self, plans: Sequence[Plan]) -> list[Outcome]:
-        """Run the plans in order, commit once, and answer one outcome each; never raises.
+    def begin(self, plans: Sequence[Plan]) -> Ran | Exception:
+        """Run the statements of the plans, to be committed by ``finish``; an exception is for ``finish`` to judge.
 
-        All leaves of the plans that were written are appended at the end, in the order of the plans.
+        Takes some milliseconds at most, because it neither syncs nor waits for a lock and gives up statements that
+        take longer. Never raises.
+        """
+        if self._broken is not None:
+            return StoreUnavailableError(self._broken)
+        self._until = time.perf_counter() + _BEGIN_SECONDS
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            return self._run_together(plans)
+        except Exception as error:  # noqa: BLE001 - whatever it is, other callers' plans are in this batch
+            return error
+
+    def finish(self, plans: Sequence[Plan], ran: Ran | Exception) -> list[Outcome]:
+        """Commit what was begun and answer one outcome each; never raises.
+
+        Where ``begin`` failed, the plans are run again here and take the time that they need.
         """
         if self._broken is not None:
             return [StoreUnavailableError(self._broken) for _ in plans]
+        self._until = math.inf
         try:
             try:
-                return self._commit(plans, self._run_together(plans))
+                return self._commit(ran if isinstance(ran, Ran) else self._run_again(plans, ran))
             except Exception as error:  # noqa: BLE001 - whatever a driver makes of bad parameters, only one plan may fail
                 self._roll_back()
                 _raise_if_unavailable(error)
-                return self._commit(plans, self._run_apart(plans))
+                self._begin_patiently()
+                return self._commit(self._run_apart(plans))
         except Exception as error:  # noqa: BLE001 - the callers of all plans are waiting for an answer
             self._give_up(error)
             return [StoreUnavailableError(f"The store cannot write now: {error}") for _ in plans]
@@ -68,30 +106,37 @@ class Writer:
         """Move the log into the data file and let go of it."""
         self._connection.close()
 
-    def _run_together(self, plans: Sequence[Plan]) -> list[Outcome]:
+    def _run_again(self, plans: Sequence[Plan], failed: Exception) -> Ran:
+        """The fast way once more if it was only a matter of time; raises what else was wrong."""
+        if _code(failed) not in _LATER:
+            raise failed
+        self._begin_patiently()
+        return self._run_together(plans)
+
+    def _begin_patiently(self) -> None:
+        """Begin a transaction, waiting a while for a lock that somebody else has."""
+        self._roll_back()
+        self._wait_for_lock(_LOCK_MS)
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        finally:
+            self._wait_for_lock(0)
+
+    def _run_together(self, plans: Sequence[Plan]) -> Ran:
         """The fast way: any surprise raises, and the whole batch has to be run again, apart."""
         execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
         outcomes: list[Outcome] = []
-        deferred: dict[str, list[tuple[Value, ...]]] = {}
         for plan in plans:
             failed = self._guard(plan)
             outcomes.append(failed)
-            if failed:
-                continue
-            for step in plan.steps[plan.guards :]:
-                if step.deferred:
-                    deferred.setdefault(step.sql.text, []).append(step.params)
-                else:
+            if not failed:
+                for step in plan.steps[plan.guards :]:
                     _take(execute(step.sql.text, step.params).rowcount, step)
-        for text, rows in deferred.items():
-            self._connection.executemany(text, rows)
-        return outcomes
+        return self._ran(plans, outcomes)
 
-    def _run_apart(self, plans: Sequence[Plan]) -> list[Outcome]:
-        """The careful way: every plan in a savepoint, every step in its place; a bad plan fails alone."""
+    def _run_apart(self, plans: Sequence[Plan]) -> Ran:
+        """The careful way: every plan in a savepoint; a bad plan fails alone."""
         execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
         outcomes: list[Outcome] = []
         for plan in plans:
             execute("SAVEPOINT plan")
@@ -101,12 +146,12 @@ class Writer:
                     for step in plan.steps[plan.guards :]:
                         _take(execute(step.sql.text, step.params).rowcount, step)
                 outcomes.append(failed)
-            except Exception as error:  # noqa: BLE001 - as in run
+            except Exception as error:  # noqa: BLE001 - as in finish
                 _raise_if_unavailable(error)
                 execute("ROLLBACK TO plan")
                 outcomes.append(BrokenPlanError(f"{type(error).__name__}: {error}"))
             execute("RELEASE plan")
-        return outcomes
+        return self._ran(plans, outcomes)
 
     def _guard(self, plan: Plan) -> int:
         """Run the guards; the number of the one that took no row, with nothing written, or 0."""
@@ -132,17 +177,14 @@ class Writer:
         execute("RELEASE guards")
         return failed
 
-    def _commit(self, plans: Sequence[Plan], outcomes: list[Outcome]) -> list[Outcome]:
-        """Append the leaves, commit, and only then believe in the new tree."""
+    def _ran(self, plans: Sequence[Plan], outcomes: list[Outcome]) -> Ran:
+        """Append the leaves of the plans that were written, in the order of the plans."""
         leaves = [
             plan.leaf
             for plan, outcome in zip(plans, outcomes, strict=True)
             if outcome == 0 and plan.leaf is not None
         ]
-        tree = self._append(leaves) if leaves else self._tree
-        self._connection.execute("COMMIT")
-        self._tree = tree
-        return outcomes
+        return Ran(outcomes, self._append(leaves) if leaves else self._tree)
 
     def _append(self, leaves: list[Leaf]) -> Tree:
         tree = grown(self._tree, (leaf.hash for leaf in leaves))
@@ -155,6 +197,19 @@ class Writer:
         )
         self._connection.execute(_KEEP_TREE, (to_bytes(tree),))
         return tree
+
+    def _commit(self, ran: Ran) -> list[Outcome]:
+        """Commit, and only then believe in the new tree."""
+        self._connection.execute("COMMIT")
+        self._tree = ran.tree
+        return ran.outcomes
+
+    def _wait_for_lock(self, milliseconds: int) -> None:
+        self._connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+
+    def _late(self) -> bool:
+        """Asked by SQLite now and then; true ends the statement."""
+        return time.perf_counter() > self._until
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
