@@ -13,6 +13,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import structs
 
+from placet_server import accounts
+from placet_server.carriers import Carriers
 from placet_server.delivery.webhooks import WebhookSender
 from placet_server.domain.ids import new_id
 from placet_server.domain.organizations import DEFAULT_ORG
@@ -42,6 +44,7 @@ class Desk(NamedTuple):
     clock: Clock
     entropy: Entropy
     sender: WebhookSender
+    carriers: Carriers
 
 
 async def run(desk: Desk, command: str, arguments: Mapping[str, Any]) -> Answer:
@@ -98,33 +101,6 @@ async def application_remove(desk: Desk, *, name: str) -> Answer:
     """End an application with its keys, credentials and webhooks."""
     await desk.domain.applications.remove(name, desk.clock.now())
     return {"removed": name}
-
-
-async def credential_add(desk: Desk, *, face: str, application: str, api_key: str | None) -> Answer:
-    """A credential for a face, made here or brought along."""
-    made = await desk.domain.credentials.add(face, application, api_key, {}, desk.clock.now())
-    return {"id": made.id, "face": made.face, "application": application, "api_key": made.api_key}
-
-
-async def credential_list(desk: Desk, *, face: str | None = None) -> Answer:
-    """The credentials of the faces, by their last four characters."""
-    names = {application.id: application.name for application in await desk.domain.applications.all()}
-    return [
-        {
-            "id": known.id,
-            "face": known.face,
-            "application": names.get(known.application, known.application),
-            "last4": known.last4,
-            "created_at": when(known.created_at),
-        }
-        for known in await desk.domain.credentials.all(face)
-    ]
-
-
-async def credential_revoke(desk: Desk, *, id: str) -> Answer:  # noqa: A002 - the argument's name on the wire
-    """End a credential."""
-    await desk.domain.credentials.revoke(id, desk.clock.now())
-    return {"revoked": id}
 
 
 async def user_add(
@@ -265,9 +241,7 @@ COMMANDS: Final[dict[str, Callable[..., Awaitable[Answer]]]] = {
     "application set": application_set,
     "application rotate-key": application_rotate_key,
     "application remove": application_remove,
-    "credential add": credential_add,
-    "credential list": credential_list,
-    "credential revoke": credential_revoke,
+    **accounts.COMMANDS,
     "user add": user_add,
     "user import": user_import,
     "user list": user_list,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from logging import ERROR
@@ -15,10 +15,11 @@ from placet_server import admin, installation
 from placet_server.admin import Desk
 from placet_server.admin_socket import AdminSocket
 from placet_server.background import Checkpoints, Lasting, Periodic
+from placet_server.carriers import Carriers, open_carriers
 from placet_server.crypto.passwords import Argon2Passwords
 from placet_server.delivery.bus import LocalBus
 from placet_server.delivery.dispatcher import Dispatcher
-from placet_server.delivery.egress import Egress
+from placet_server.delivery.egress import ANYWHERE, Egress
 from placet_server.delivery.hub import LocalHub
 from placet_server.delivery.push import DevicePushes, PushSender, subject
 from placet_server.delivery.webhooks import SCHEDULE, WebhookSender
@@ -29,8 +30,10 @@ from placet_server.faces.authy import AuthyFace
 from placet_server.faces.authyqr import Pictures
 from placet_server.installation import Installation
 from placet_server.listening import Listener
+from placet_server.phonenumber import NumberRanges
+from placet_server.plugin import Gateway, GatewayKit
 from placet_server.ports import Clock, Entropy
-from placet_server.settings import Settings
+from placet_server.settings import Settings, is_loopback
 from placet_server.system import SystemClock, SystemEntropy
 from placet_server.web import health, native, openapi
 from placet_server.web.apilog import ApiLog
@@ -44,6 +47,8 @@ __all__ = ["SCHEDULE", "App", "build", "make", "run_alone"]
 
 _SECOND = 1.0
 _HOUR = 3600.0
+_GATEWAY_URL_MAX = 8_192
+_GATEWAY_CONNECT = 5.0
 
 
 class Part(Protocol):
@@ -65,6 +70,7 @@ class Core(NamedTuple):
     bus: LocalBus
     egress: Egress
     webhooks: WebhookSender
+    carriers: Carriers
     desk: Desk
 
 
@@ -102,19 +108,24 @@ class App:
 
 
 async def build(
-    settings: Settings, clock: Clock, entropy: Entropy, *, schedule: tuple[float, ...] = SCHEDULE
+    settings: Settings,
+    clock: Clock,
+    entropy: Entropy,
+    *,
+    schedule: tuple[float, ...] = SCHEDULE,
+    gateways: Iterable[Gateway] = (),
 ) -> App:
     """A server on its data folder, made where there is none, with its address taken; nothing runs yet.
 
-    ``schedule`` is in seconds, for the attempts of webhooks. Raises ``SettingsError`` and ``StoreUnavailableError``.
+    ``schedule`` is in seconds, for the attempts of webhooks; ``gateways`` stand beside those of the settings.
+    Raises ``SettingsError`` and ``StoreUnavailableError``.
     """
     async with AsyncExitStack() as ending:
         listener = Listener(settings)
         ending.callback(listener.close)
         found = await installation.open_or_make(settings, clock, entropy, listener.origin)
         ending.push_async_callback(found.store.close)
-        core = _core(found, settings, clock, entropy)
-        ending.push_async_callback(core.egress.close)
+        core = _core(found, settings, clock, entropy, ending, gateways)
         parts = _parts(found, core, settings, clock, entropy, listener, schedule)
         return App(found, core, clock, listener, parts, ending.pop_all())
 
@@ -132,15 +143,30 @@ async def run_alone(settings: Settings, command: str, arguments: Mapping[str, An
     async with AsyncExitStack() as ending:
         found = await installation.open_existing(settings, clock, entropy)
         ending.push_async_callback(found.store.close)
-        core = _core(found, settings, clock, entropy)
-        ending.push_async_callback(core.egress.close)
+        core = _core(found, settings, clock, entropy, ending)
         return await admin.run(core.desk, command, arguments)
 
 
-def _core(found: Installation, settings: Settings, clock: Clock, entropy: Entropy) -> Core:
+def _core(
+    found: Installation,
+    settings: Settings,
+    clock: Clock,
+    entropy: Entropy,
+    ending: AsyncExitStack,
+    gateways: Iterable[Gateway] = (),
+) -> Core:
     bus = LocalBus()
     keyring = found.keyring
     egress = Egress(allow=settings.egress_allow, ca_file=settings.egress_ca_file)
+    ending.push_async_callback(egress.close)
+    # The operator chose these hosts; all other rules of the way out hold for them, too.
+    trusted = Egress(
+        allow=ANYWHERE, ca_file=settings.egress_ca_file, url_max=_GATEWAY_URL_MAX, connect=_GATEWAY_CONNECT
+    )
+    ending.push_async_callback(trusted.close)
+    local = is_loopback(settings.host) and is_loopback(urlsplit(found.public_url).hostname or "")
+    carriers = open_carriers(settings, GatewayKit(trusted, clock, settings.data), local=local, given=gateways)
+    ending.push_async_callback(carriers.close)
     domain = services.build(
         found.store,
         keyring.sealer,
@@ -150,9 +176,12 @@ def _core(found: Installation, settings: Settings, clock: Clock, entropy: Entrop
         found.public_url,
         egress.refusal,
         Argon2Passwords(entropy),
+        carriers,
+        NumberRanges(),
     )
     webhooks = WebhookSender(egress)
-    return Core(domain, bus, egress, webhooks, Desk(domain, found.store, clock, entropy, webhooks))
+    desk = Desk(domain, found.store, clock, entropy, webhooks, carriers)
+    return Core(domain, bus, egress, webhooks, carriers, desk)
 
 
 def _parts(
@@ -180,7 +209,14 @@ def _parts(
     application = _web(gate, hub, found, core, clock, entropy)
     parts: list[Part] = [
         apilog,
-        Periodic("expiry", clock, _SECOND, domain.approvals.sweep, domain.enrollments.sweep),
+        Periodic(
+            "expiry",
+            clock,
+            _SECOND,
+            domain.approvals.sweep,
+            domain.enrollments.sweep,
+            domain.messages.expire,
+        ),
         Periodic("checkpoints", clock, _SECOND, checkpoints.look),
         Periodic(
             "erasure", clock, _HOUR, domain.idempotency.sweep, domain.notices.sweep, domain.soft_tokens.sweep

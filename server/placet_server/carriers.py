@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
@@ -13,11 +14,21 @@ import msgspec
 from msgspec import Meta, Struct
 
 from placet_server.gateways.base import AT_ONCE, TIMEOUT, TIMEOUT_MAX, Carrier
-from placet_server.plugin import Carried, Gateway, GatewayKit, GatewayPlugin, Outgoing, Secret
+from placet_server.plugin import (
+    Carried,
+    Gateway,
+    GatewayKit,
+    GatewayPlugin,
+    Outgoing,
+    Report,
+    ReportedState,
+    Secret,
+)
 from placet_server.ports import Channel
 from placet_server.settings import Settings, SettingsError, nearest
 
 GROUP: Final = "placet.gateways"
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?", re.ASCII)
 _SECRET_MAX: Final = 8_192
 _OWN: Final = ("type", "channels", "timeout", "at_once")
 
@@ -28,7 +39,7 @@ class Common(Struct, frozen=True, kw_only=True):
     """What every ``[gateway.NAME]`` table may hold."""
 
     channels: Annotated[
-        frozenset[Channel] | None, Meta(min_length=1, description="Only these of its channels.")
+        frozenset[Channel] | None, Meta(description="Only these of the channels that it could carry.")
     ] = None
     timeout: Annotated[
         float, Meta(ge=0.1, le=TIMEOUT_MAX, description="Seconds until the next gateway has its turn.")
@@ -53,6 +64,10 @@ class Carriers:
         """Every gateway."""
         return tuple(self._carriers.values())
 
+    def in_turn(self, channel: Channel, names: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """As ``gateways``, those last that have not answered lately."""
+        return tuple(sorted(self.gateways(channel, names), key=lambda name: self._carriers[name].resting))
+
     def named(self, name: str) -> Carrier | None:
         """The gateway of this name."""
         return self._carriers.get(name)
@@ -65,6 +80,11 @@ class Carriers:
             if carrier is None
             else await carrier.send(message)
         )
+
+    def read_report(self, name: str, report: Report) -> ReportedState | None:
+        """What a call to a report URL says by the reading of this gateway; None when it says nothing."""
+        carrier = self._carriers.get(name)
+        return None if carrier is None else carrier.read_report(report)
 
     async def close(self) -> None:
         """Let all gateways go."""
@@ -88,6 +108,8 @@ def open_carriers(
 
 def _opened(name: str, table: object, kit: GatewayKit) -> Carrier:
     where = f"gateway.{name}"
+    if not _NAME.fullmatch(name):
+        raise SettingsError(f"{where}: a gateway's name has small letters, digits, - and _ only.")
     if not isinstance(table, Mapping):
         raise SettingsError(f"{where} is a table: write [gateway.{name}] with a type.")
     plugin = _plugin(where, table.get("type"))
@@ -99,8 +121,9 @@ def _opened(name: str, table: object, kit: GatewayKit) -> Carrier:
             rest.pop(key, None)
     _known(where, rest, fields)
     values, secrets = _revealed(where, rest, fields)
+    told = _converted(where, plugin.settings, values)
     try:
-        gateway = plugin(name, _converted(where, plugin.settings, values), kit)
+        gateway = plugin(name, told, kit)
     except (ValueError, OSError) as error:
         raise SettingsError(f"{where}: {error}.") from error
     return Carrier(

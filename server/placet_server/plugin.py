@@ -63,11 +63,13 @@ class Carried(NamedTuple):
     """What a gateway did with a message: took it, refused it for good, or cannot take it now.
 
     ``reference`` is the vendor's own id. ``reason`` is a short sentence for the operator, without text or secret.
+    ``unsure``: the message may have left all the same, so that another attempt may be a second message.
     """
 
     outcome: Literal["accepted", "refused", "later"]
     reference: str = ""
     reason: str = ""
+    unsure: bool = False
 
 
 class Report(NamedTuple):
@@ -116,7 +118,14 @@ class ReportReader(Protocol):
 
 
 class ExchangeError(Exception):
-    """An exchange with another server that did not happen or did not end; the text is a sentence without secrets."""
+    """An exchange with another server that did not happen or did not end; the text is a sentence without secrets.
+
+    ``unsure``: the other side may have got what was sent.
+    """
+
+    def __init__(self, detail: str, *, unsure: bool = False) -> None:
+        super().__init__(detail)
+        self.unsure = unsure
 
 
 class WebAnswer(Protocol):

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -25,7 +25,8 @@ from placet_protocol.canonical import joined
 from placet_server.domain.organizations import DEFAULT_ORG
 from placet_server.domain.users import UserDraft
 from placet_server.domain.values import Scope, User
-from placet_server.ports import Clock, Entropy, Purpose, Topic, UnsealableError
+from placet_server.plugin import Carried, Gateway, Outgoing
+from placet_server.ports import Channel, Clock, Entropy, PhoneInfo, Purpose, Topic, UnsealableError
 from placet_server.system import SystemClock, SystemEntropy
 
 if TYPE_CHECKING:
@@ -179,6 +180,81 @@ class FixedSigner:
         ]
 
 
+class RecordingGateway:
+    """A gateway that takes everything and remembers it, in ``sent``; it implements ``Gateway``."""
+
+    def __init__(self, name: str = "recorded", *channels: Channel) -> None:
+        self.name = name
+        self.channels: frozenset[Channel] = frozenset(channels or get_args(Channel))
+        self.sent: list[Outgoing] = []
+        self._arrived = asyncio.Condition()
+
+    async def send(self, message: Outgoing) -> Carried:
+        """Take it."""
+        async with self._arrived:
+            self.sent.append(message)
+            self._arrived.notify_all()
+        return Carried("accepted", f"{self.name}-{len(self.sent)}")
+
+    async def count(self, wanted: int, within: float = 10.0) -> list[Outgoing]:
+        """Wait until that many messages have come."""
+        async with asyncio.timeout(within), self._arrived:
+            await self._arrived.wait_for(lambda: len(self.sent) >= wanted)
+        return self.sent
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+Fault = Carried | BaseException | Literal["hang", "take"]
+
+
+class FaultGateway(RecordingGateway):
+    """A gateway that fails as it is told: each attempt does the next ``script`` entry, the last one for ever.
+
+    An entry is what to answer, what to raise, ``hang`` (the message has left, the answer never comes), or ``take``.
+    """
+
+    def __init__(self, name: str, script: Iterable[Fault], *channels: Channel) -> None:
+        super().__init__(name, *channels)
+        self.script = list(script)
+
+    async def send(self, message: Outgoing) -> Carried:
+        """Do the next of the script."""
+        fault = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        taken = await super().send(message)
+        if fault == "hang":
+            await asyncio.Event().wait()
+        if isinstance(fault, BaseException):
+            raise fault
+        return fault if isinstance(fault, Carried) else taken
+
+
+class FixedRoutes:
+    """Gateways that are only names, by default one for every channel; it implements ``Routes``."""
+
+    def __init__(self, names: tuple[str, ...] = ("recorded",), *channels: Channel) -> None:
+        self.names = names
+        self.channels = channels or get_args(Channel)
+
+    def gateways(self, channel: Channel, names: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """The names, or those of them that are asked for, where the channel is carried."""
+        if channel not in self.channels:
+            return ()
+        return tuple(name for name in names or self.names if name in self.names)
+
+
+class FixedBook:
+    """Knows the numbers that it is given, and nothing of others; it implements ``PhoneBook``."""
+
+    def __init__(self, **known: PhoneInfo) -> None:
+        self.known = {f"+{digits.removeprefix('n')}": info for digits, info in known.items()}
+
+    def info(self, address: str) -> PhoneInfo:
+        """What was said about a number."""
+        return self.known.get(address, PhoneInfo("unknown"))
+
+
 class LiveServer:
     """A whole server on a free port of 127.0.0.1, in this process, with its data in a folder of the test."""
 
@@ -231,19 +307,24 @@ async def live_server(
     clock: Clock | None = None,
     entropy: Entropy | None = None,
     schedule: tuple[float, ...] | None = None,
+    gateways: Iterable[Gateway] = (),
     **settings: Any,  # noqa: ANN401 - as Settings types them
 ) -> AsyncIterator[LiveServer]:
     """Run a whole server on ``folder`` (made, or used again); it may reach receivers on loopback addresses.
 
-    ``settings`` are those of ``Settings``; ``schedule`` (seconds) replaces that of webhook retries. With a clock that
-    stands still nothing expires by itself and no long poll ends.
+    ``settings`` are those of ``Settings``; ``schedule`` (seconds) replaces that of webhook retries, ``gateways`` stand
+    beside those of the settings. With a clock that stands still nothing expires by itself and no long poll ends.
     """
     from placet_server import app  # everything: twins alone need none of it
     from placet_server.settings import Settings
 
     chosen = Settings(**{"data": folder, "port": _port(folder), "egress_allow": ("127.0.0.0/8",), **settings})
     server = await app.build(
-        chosen, clock or SystemClock(), entropy or SystemEntropy(), schedule=schedule or app.SCHEDULE
+        chosen,
+        clock or SystemClock(),
+        entropy or SystemEntropy(),
+        schedule=schedule or app.SCHEDULE,
+        gateways=gateways,
     )
     try:
         await server.start()

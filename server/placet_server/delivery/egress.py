@@ -59,7 +59,7 @@ class EgressError(ExchangeError):
     """An exchange that did not happen or did not end: ``reason`` is one word, the text a sentence without secrets."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
+        super().__init__(detail, unsure=reason in {"timeout", "broken"})
         self.reason: Final = reason
 
 
@@ -97,7 +97,8 @@ class Egress:
     """Calls endpoints that users and applications named; it implements ``WayOut``.
 
     ``allow`` lists the operator's own networks: only there may plain http, any port and otherwise denied addresses be
-    used. ``total`` seconds bound one whole exchange even when bytes drip. ``ca_file`` adds certificate authorities.
+    used. ``total`` seconds bound one whole exchange even when bytes drip, ``connect`` those until there is a
+    connection. ``ca_file`` adds certificate authorities.
     """
 
     def __init__(
@@ -108,8 +109,10 @@ class Egress:
         total: float = 15.0,
         resolver: AbstractResolver | None = None,
         url_max: int = URL_MAX,
+        connect: float | None = None,
     ) -> None:
         self._url_max: Final = url_max
+        self._connect: Final = connect
         self._allow: Final = tuple(ip_network(network) for network in allow)
         self._ca_file: Final = ca_file
         self._total: Final = total
@@ -162,6 +165,8 @@ class Egress:
             ):
                 body = await _read(response)
                 return Answer(response.status, response.reason or "", response.headers, body)
+        except aiohttp.ConnectionTimeoutError:
+            raise EgressError("unreachable", f"no connection within {self._connect:g} s") from None
         except TimeoutError:
             raise EgressError("timeout", f"no complete answer within {self._total:g} s") from None
         except aiohttp.ClientConnectorError as error:
@@ -192,7 +197,8 @@ class Egress:
                 trust_env=False,
                 auto_decompress=False,
                 raise_for_status=False,
-                timeout=aiohttp.ClientTimeout(total=None),  # asyncio.timeout above covers name resolution too
+                # asyncio.timeout above covers name resolution too
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect),
                 headers={"User-Agent": "Placet", "Accept-Encoding": "identity"},
             )
         return session

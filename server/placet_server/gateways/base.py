@@ -38,6 +38,8 @@ _PHONE_SENDER: Final = re.compile(r"\+?[0-9]{1,15}|[A-Za-z0-9][A-Za-z0-9 .&_'-]{
 # C0 without the line feed, DEL, C1, and halves of surrogate pairs: no channel carries them, and some end a field.
 _CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _SHORTEST_SECRET: Final = 4
+_PATIENCE: Final = 3
+_REST: Final = 30.0
 
 
 class Counts(Struct):
@@ -76,6 +78,8 @@ class Carrier:
         self._timeout: Final = timeout
         self._places: Final = asyncio.Semaphore(at_once)
         self._secrets: Final = tuple(secrets)
+        self._unanswered = 0
+        self._rests_until = 0.0  # by the loop's clock
 
     async def send(self, message: Outgoing) -> Carried:
         """One attempt, over within the deadline; never raises for what the gateway does.
@@ -92,9 +96,15 @@ class Carrier:
             carried.outcome,
             _printable(carried.reference)[:_REFERENCE_MAX],
             self._clean(carried.reason, message),
+            carried.unsure,
         )
         self._note(carried)
         return carried
+
+    @property
+    def resting(self) -> bool:
+        """Whether it left the last messages without an answer, so that others should have the first try."""
+        return self._unanswered >= _PATIENCE and asyncio.get_running_loop().time() < self._rests_until
 
     def read_report(self, report: Report) -> ReportedState | None:
         """What a call to a report URL says by this gateway's reading; None when it says nothing."""
@@ -121,11 +131,12 @@ class Carrier:
                 return await self._gateway.send(message)
         except TimeoutError:
             self.counts.timeouts += 1
-            return Carried("later", reason=f"no answer within {self._timeout:g} s")
+            return Carried("later", reason=f"no answer within {self._timeout:g} s", unsure=True)
         except ExchangeError as error:
-            return Carried("later", reason=str(error))
+            return Carried("later", reason=str(error), unsure=error.unsure)
         except Exception as error:  # noqa: BLE001 - a plug-in's defect must not end the delivery, and its text may hold anything
-            return Carried("later", reason=f"the gateway failed: {type(error).__name__}")
+            reason = f"the gateway failed: {type(error).__name__}"
+            return Carried("later", reason=reason, unsure=True)
 
     def _clean(self, reason: str, message: Outgoing) -> str:
         """A reason without what the message or the settings keep secret, in one printable line."""
@@ -136,6 +147,8 @@ class Carrier:
         return _printable(reason)[:REASON_MAX]
 
     def _note(self, carried: Carried) -> None:
+        self._unanswered = self._unanswered + 1 if carried.unsure else 0
+        self._rests_until = asyncio.get_running_loop().time() + _REST
         match carried.outcome:
             case "accepted":
                 self.counts.accepted += 1

@@ -29,9 +29,9 @@ class SmtpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Literal["starttls", "tls", "none"],
         Meta(description="`starttls`, `tls` from the first byte, or `none` (only on your own machine)."),
     ] = "starttls"
-    port: Annotated[int | None, Meta(ge=1, le=65535, description="Port; 587, 465 or 25 by `security`.")] = (
-        None
-    )
+    port: Annotated[
+        Annotated[int, Meta(ge=1, le=65535)] | None, Meta(description="Port; 587, 465 or 25 by `security`.")
+    ] = None
     username: Annotated[str | None, Meta(description="Name to log in with.")] = None
     password: Annotated[Secret | None, Meta(description="Password to log in with.")] = None
     ca_file: Annotated[Path | None, Meta(description="PEM file of further certificate authorities.")] = None
@@ -84,7 +84,9 @@ class SmtpGateway:
         except aiosmtplib.SMTPResponseException as error:
             return _judged(error.code, "the mail")
         except (aiosmtplib.SMTPException, OSError) as error:
-            return Carried("later", reason=f"no exchange with the mail server: {type(error).__name__}")
+            unsure = not isinstance(error, aiosmtplib.SMTPConnectError | ConnectionRefusedError)
+            reason = f"no exchange with the mail server: {type(error).__name__}"
+            return Carried("later", reason=reason, unsure=unsure)
         return Carried("accepted", mail["Message-ID"].strip("<>"), said[:100])
 
     async def close(self) -> None:
