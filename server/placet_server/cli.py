@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from placet_server import commands, printing
+from placet_server import commands, credential_commands, log_commands, printing
 from placet_server.operating import PATH, Operator, Trouble, operated
 from placet_server.system import harden
 
@@ -132,7 +132,14 @@ def enroll(
             raise Trouble(f"The invitation is {ended['status']}: invite again by `enroll {tfa_id}`.")
 
 
-for _group in (commands.application, commands.credential, commands.user, commands.device, commands.webhook):
+for _group in (
+    commands.application,
+    credential_commands.credential,
+    commands.user,
+    commands.device,
+    commands.webhook,
+    log_commands.log,
+):
     program.add_command(_group)
 
 

@@ -1,9 +1,8 @@
-"""The operator's commands on applications, credentials, users, devices and webhooks."""
+"""The operator's commands on applications, users, devices and webhooks."""
 
 from __future__ import annotations
 
 import csv
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,40 +81,6 @@ def application_rotate_key(operator: Operator, *, name: str, at_once: bool) -> N
 def application_remove(operator: Operator, name: str) -> None:
     """End an application with its keys, credentials and webhooks."""
     operator.show(operator.ask("application remove", name=name))
-
-
-@click.group()
-def credential() -> None:
-    """What an application uses on a face other than the native API."""
-
-
-@credential.command("add")
-@operated()
-@click.option("--face", required=True, help="The API dialect: authy.")
-@click.option("--application", "name", required=True, help="Name of the application.")
-@click.option(
-    "--api-key", help="A key that is already in use elsewhere; - reads it from stdin.  [default: a new one]"
-)
-def credential_add(operator: Operator, face: str, name: str, api_key: str | None) -> None:
-    """Open a face to an application by a new key or by one that it has already."""
-    secret = sys.stdin.readline().strip() if api_key == "-" else api_key
-    operator.show(operator.ask("credential add", face=face, application=name, api_key=secret))
-
-
-@credential.command("list")
-@operated()
-@click.option("--face", help="Only this face.")
-def credential_list(operator: Operator, face: str | None) -> None:
-    """List credentials by their last four characters."""
-    operator.show(operator.ask("credential list", face=face))
-
-
-@credential.command("revoke")
-@operated()
-@click.argument("id")
-def credential_revoke(operator: Operator, **arguments: str) -> None:
-    """End a credential."""
-    operator.show(operator.ask("credential revoke", **arguments))
 
 
 @click.group()

@@ -38,7 +38,13 @@ KINDS: Final[dict[str, Kind]] = {
             options=frozenset({"callback_url", "callback_method", "access_key", "signing_key"}),
         ),
         Kind("afilnet", "user", "password", chosen=True, options=frozenset({"templates"})),
-        Kind("unityvox", "account number", "API key", chosen=False, options=frozenset({"templates"})),
+        Kind(
+            "unityvox",
+            "account number",
+            "API key",
+            chosen=False,
+            options=frozenset({"templates", "sender"}),
+        ),
         Kind("octopush", "API login", "API key", chosen=False, options=frozenset({"no_voice"})),
     )
 }

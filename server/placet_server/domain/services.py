@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from placet_server.domain.applications import Applications
 from placet_server.domain.approvals import Approvals
+from placet_server.domain.calllog import CallLog
+from placet_server.domain.codes import Codes
 from placet_server.domain.credentials import Credentials
 from placet_server.domain.decisions import Decisions
 from placet_server.domain.devices import Devices
@@ -41,6 +43,7 @@ class Domain:
     idempotency: Idempotency
     outbox: Outbox
 
+    calls: CallLog
 
 def build(
     store: Store,
@@ -81,7 +84,8 @@ def build(
     return Domain(
         organizations=Organizations(store),
         applications=applications,
-        credentials=Credentials(store, sealer, entropy, applications, passwords),
+        credentials=credentials,
+        calls=CallLog(store, sealer),
         users=users,
         devices=devices,
         enrollments=enrollments,
