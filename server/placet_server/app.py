@@ -28,6 +28,8 @@ from placet_server.domain.limits import RateLimit
 from placet_server.domain.services import Domain
 from placet_server.faces.authy import AuthyFace
 from placet_server.faces.authyqr import Pictures
+from placet_server.faces.octopush import OctopushFace
+from placet_server.faces.unityvox import UnityVoxFace
 from placet_server.installation import Installation
 from placet_server.listening import Listener
 from placet_server.phonenumber import NumberRanges
@@ -219,7 +221,15 @@ def _parts(
         ),
         Periodic("checkpoints", clock, _SECOND, checkpoints.look),
         Periodic(
-            "erasure", clock, _HOUR, domain.idempotency.sweep, domain.notices.sweep, domain.soft_tokens.sweep
+            "erasure",
+            clock,
+            _HOUR,
+            domain.idempotency.sweep,
+            domain.notices.sweep,
+            domain.soft_tokens.sweep,
+            domain.codes.sweep,
+            domain.messages.sweep,
+            domain.guard.sweep,
         ),
         Lasting("delivery", dispatcher.run, dispatcher.stop),
         AdminSocket(settings.admin_socket, partial(admin.run, core.desk), _failed),
@@ -239,6 +249,8 @@ def _web(
     health.mount(gate, router, plain, found.store)
     device = DeviceApi(gate, domain, hub, clock, entropy, found.public_url, core.egress.refusal).mount(router)
     AuthyFace(domain, Pictures(sealer, found.public_url)).routes(gate, router)
+    UnityVoxFace(domain).routes(gate, router)
+    OctopushFace(domain).routes(gate, router)
     openapi.mount(gate, router, plain)
     gate.add_rest(router, device, "/device/v1")
     gate.add_rest(router, plain)

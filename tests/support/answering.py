@@ -19,7 +19,15 @@ from placet_server.domain.users import UserDraft
 from placet_server.domain.values import Application, ApprovalDraft, Caller, Created, Device, User
 from placet_server.ports import Sql, plan, step
 from placet_server.storage import SqliteStore, open_store
-from placet_server.testing import ClearSealer, ManualClock, PlainPasswords, RecordingBus, SeededEntropy
+from placet_server.testing import (
+    ClearSealer,
+    FixedBook,
+    FixedRoutes,
+    ManualClock,
+    PlainPasswords,
+    RecordingBus,
+    SeededEntropy,
+)
 
 ORIGIN = "https://placet.example"
 
@@ -202,7 +210,16 @@ async def world(path: Path, **policies: str) -> AsyncIterator[World]:
     """A core in ``path``; policies with ``__`` for the dot, no number by default."""
     store, bus, signer = await open_store(path / "placet.db"), RecordingBus(), DocumentKey()
     domain = build(
-        store, ClearSealer(), signer, SeededEntropy(), bus, ORIGIN, lambda _: None, PlainPasswords()
+        store,
+        ClearSealer(),
+        signer,
+        SeededEntropy(),
+        bus,
+        ORIGIN,
+        lambda _: None,
+        PlainPasswords(),
+        FixedRoutes(),
+        FixedBook(),
     )
     made = World(store, domain, bus, signer)
     await domain.organizations.ensure_default(made.now)

@@ -13,7 +13,7 @@ from typing import Final
 from placet_server.domain.refusals import RefusedError
 
 VERSION: Final = 1
-_SEPARATORS: Final = str.maketrans("", "", " \t-.()/\u2010\u2012\u2013\u2014\u2015\u2212")
+SEPARATORS: Final = str.maketrans("", "", " \t-.()/\u2010\u2012\u2013\u2014\u2015\u2212")
 _COUNTRY: Final = re.compile(r"(?:\+|00)?([1-9][0-9]{0,2})", re.ASCII)
 _LOCAL: Final = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -31,7 +31,7 @@ def canonical_phone(country_code: str | int, phone: str) -> tuple[int, str]:
         raise RefusedError("invalid_request", "country_code has one to three digits, such as 44.")
     code_text = match[1]
     code = int(code_text)
-    text = unicodedata.normalize("NFKC", phone[:65]).translate(_SEPARATORS)
+    text = unicodedata.normalize("NFKC", phone[:65]).translate(SEPARATORS)
     digits = text.removeprefix("+")
     if len(phone) > 64 or not digits.isascii() or not digits.isdigit():
         raise RefusedError(

@@ -18,6 +18,17 @@ def new_id(now: int, entropy: Entropy) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def made_at(item_id: str) -> int:
+    """When an id was made, in ms UTC."""
+    return int(item_id[:8] + item_id[9:13], 16)
+
+
+def first_id(at: int) -> str:
+    """What stands before every id made at or after a time (ms UTC), and behind every earlier one."""
+    text = f"{max(0, at):012x}"
+    return f"{text[:8]}-{text[8:]}"
+
+
 def is_id(text: str) -> bool:
     """Whether a path variable has the form of an id: 36 characters, lower-case hexadecimal and hyphens."""
     return _ID.fullmatch(text) is not None

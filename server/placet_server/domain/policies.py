@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from msgspec import Struct, structs
 
 from placet_server.domain.refusals import RefusedError
+from placet_server.domain.texts import LANGUAGES
+from placet_server.ports import Channel
 
 Setting = str | int | bool | tuple[str, ...]
 
@@ -34,6 +36,33 @@ class Policies(Struct, frozen=True, omit_defaults=True):
     limits_requests_per_second: int = 0
     authy_number: str = "none"
     callback_hosts: tuple[str, ...] = ()
+    code_length: int = 6
+    code_min_length: int = 4
+    code_seconds: int = 600
+    code_max_seconds: int = 86_400
+    code_tries: int = 5
+    code_max_tries: int = 10
+    code_channels: tuple[Channel, ...] = ()
+    code_strict_ip: bool = False
+    code_language: str = "en-US"
+    code_sender: str = ""
+    code_origin: str = ""
+    code_resend_after: int = 30
+    code_per_destination: int = 5
+    code_window: int = 600
+    code_per_destination_day: int = 20
+    code_per_prefix: int = 0
+    code_per_ip: int = 0
+    code_per_application: int = 0
+    code_countries: tuple[str, ...] = ("*",)
+    code_lines: Literal["any", "mobile"] = "any"
+    code_breaker: int = 50
+    code_breaker_percent: int = 10
+    code_breaker_hold: int = 3_600
+    route_sms: tuple[str, ...] = ()
+    route_voice: tuple[str, ...] = ()
+    route_email: tuple[str, ...] = ()
+    route_whatsapp: tuple[str, ...] = ()
 
 
 class Policy(NamedTuple):
@@ -56,6 +85,9 @@ class Policy(NamedTuple):
 _DEFAULT: Final = structs.asdict(Policies())
 _NUMBER_MODE: Final = re.compile(r"none|entry:[2-6]")
 _HOST: Final = re.compile(r"\*|[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?")
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?", re.ASCII)
+_COUNTRY: Final = re.compile(r"\*|[1-9][0-9]{0,2}", re.ASCII)
+_SENDER: Final = re.compile(r"[A-Za-z0-9 ]{1,11}|\+?[0-9]{3,15}", re.ASCII)
 _TRUTH: Final = {
     "true": True,
     "on": True,
@@ -142,6 +174,83 @@ TABLE: Final[tuple[Policy, ...]] = (
         "hosts",
         "Hosts, comma separated, that a call may name as callback beside those of the webhooks; * for any.",
     ),
+    _whole("code.length", "characters", "Length of a code when the call names none.", 4, 32),
+    _whole("code.min_length", "characters", "The shortest code that a call may ask for.", 4, 32),
+    _whole("code.seconds", "seconds", "How long a code counts when the call names no time.", 10, 10_000_000),
+    _whole("code.max_seconds", "seconds", "The longest life of a code; more is cut to it.", 10, 10_000_000),
+    _whole("code.tries", "tries", "Wrong tries of a code when the call names no number.", 1, 100),
+    _whole(
+        "code.max_tries", "tries", "The most wrong tries that a call may ask for; more is cut to it.", 1, 100
+    ),
+    _other(
+        "code.channels",
+        "channels",
+        "Channels that may be used, comma separated, tried in this order when a call names none; (none): any.",
+    ),
+    _other(
+        "code.strict_ip",
+        "boolean",
+        "Whether a code that is bound to an IP address needs it at the check on every face, not only natively.",
+    ),
+    _other("code.language", "language", "Language of the built-in texts when the call names none."),
+    _other(
+        "code.sender", "sender", "Sender of messages when the call names none: 11 characters or a number."
+    ),
+    _other(
+        "code.origin",
+        "host",
+        "Host to which text messages are bound by a last line `@host #code`, so that a browser fills it in there only.",
+    ),
+    _whole(
+        "code.resend_after",
+        "seconds",
+        "How long a code must be out before another takes its place.",
+        0,
+        3_600,
+    ),
+    _whole(
+        "code.per_destination",
+        "messages",
+        "Messages to one number or address without a pause of code.window.",
+        1,
+        1_000,
+    ),
+    _whole("code.window", "seconds", "The pause after which code.per_destination counts anew.", 10, 86_400),
+    _whole(
+        "code.per_destination_day", "messages", "Messages to one number or address in 24 hours.", 1, 10_000
+    ),
+    _whole(
+        "code.per_prefix",
+        "messages/h",
+        "Messages to numbers that differ in the last four digits; 0: any.",
+        0,
+        10**6,
+    ),
+    _whole("code.per_ip", "messages/h", "Messages caused from one IP address of a person; 0: any.", 0, 10**6),
+    _whole("code.per_application", "messages/h", "Messages of the application; 0: any.", 0, 10**8),
+    _other(
+        "code.countries", "countries", "Country codes to which messages may go, comma separated; * for all."
+    ),
+    _other(
+        "code.lines", "any|mobile", "Whether text messages may go to numbers that are known to be no mobiles."
+    ),
+    _whole(
+        "code.breaker",
+        "messages",
+        "Codes to one prefix in an hour from which on too few right answers hold the prefix; 0: never.",
+        0,
+        10**6,
+    ),
+    _whole("code.breaker_percent", "percent", "Right answers below which the prefix is held.", 1, 100),
+    _whole("code.breaker_hold", "seconds", "How long a prefix is held.", 60, 86_400),
+    *(
+        _other(
+            f"route.{channel}",
+            "names",
+            f"Gateways for {channel}, comma separated, tried in this order; (none): all that carry it.",
+        )
+        for channel in get_args(Channel)
+    ),
 )
 _BY_NAME: Final = {policy.name: policy for policy in TABLE}
 
@@ -166,6 +275,12 @@ def parse(pairs: Mapping[str, str], base: Policies) -> Policies:
         raise RefusedError("invalid_request", "approval.ttl is longer than approval.max_ttl.")
     if policies.limits_failures_delay > policies.limits_failures_max:
         raise RefusedError("invalid_request", "limits.failures_delay is more than limits.failures_max.")
+    if policies.code_seconds > policies.code_max_seconds:
+        raise RefusedError("invalid_request", "code.seconds is longer than code.max_seconds.")
+    if policies.code_tries > policies.code_max_tries:
+        raise RefusedError("invalid_request", "code.tries is more than code.max_tries.")
+    if policies.code_min_length > policies.code_length:
+        raise RefusedError("invalid_request", "code.min_length is more than code.length.")
     return policies
 
 
@@ -192,8 +307,27 @@ def _number_mode(text: str) -> str | None:
 
 
 def _hosts(text: str) -> tuple[str, ...] | None:
-    hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
+    hosts = _listed(text)
     return hosts if all(_HOST.fullmatch(host) for host in hosts) else None
+
+
+def _countries(text: str) -> tuple[str, ...] | None:
+    codes = tuple(code.removeprefix("+") for code in _listed(text))
+    return codes if codes and all(_COUNTRY.fullmatch(code) for code in codes) else None
+
+
+def _channels(text: str) -> tuple[str, ...] | None:
+    names = _listed(text)
+    return names if set(names) <= set(get_args(Channel)) else None
+
+
+def _names(text: str) -> tuple[str, ...] | None:
+    names = _listed(text)
+    return names if all(_NAME.fullmatch(name) for name in names) else None
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip()))
 
 
 _READERS: Final[dict[str, Callable[[str], Setting | None]]] = {
@@ -202,4 +336,13 @@ _READERS: Final[dict[str, Callable[[str], Setting | None]]] = {
     "required|none": lambda text: text if text in {"required", "none"} else None,
     "none|entry:2..6": _number_mode,
     "hosts": _hosts,
+    "host": lambda text: (
+        text.lower() if not text or (text != "*" and _HOST.fullmatch(text.lower())) else None
+    ),
+    "channels": _channels,
+    "names": _names,
+    "countries": _countries,
+    "any|mobile": lambda text: text if text in {"any", "mobile"} else None,
+    "language": lambda text: text if text in LANGUAGES else None,
+    "sender": lambda text: text if not text or _SENDER.fullmatch(text) else None,
 }

@@ -13,15 +13,27 @@ from placet_server.domain.decisions import Decisions
 from placet_server.domain.devices import Devices
 from placet_server.domain.endings import Endings
 from placet_server.domain.enrollments import Enrollments
+from placet_server.domain.guard import Guard
 from placet_server.domain.idempotency import Idempotency
 from placet_server.domain.items import Items
+from placet_server.domain.messages import Messages
 from placet_server.domain.notices import Notices
 from placet_server.domain.organizations import Organizations
 from placet_server.domain.outbox import Outbox
 from placet_server.domain.receipts import Receipts
 from placet_server.domain.softtokens import SoftTokens
 from placet_server.domain.users import Users
-from placet_server.ports import Bus, Entropy, Passwords, Sealer, Signer, Store, UrlRule
+from placet_server.ports import (
+    Bus,
+    Entropy,
+    Passwords,
+    PhoneBook,
+    Routes,
+    Sealer,
+    Signer,
+    Store,
+    UrlRule,
+)
 
 
 @dataclass(frozen=True)
@@ -31,10 +43,15 @@ class Domain:
     organizations: Organizations
     applications: Applications
     credentials: Credentials
+    calls: CallLog
     users: Users
     devices: Devices
     enrollments: Enrollments
     soft_tokens: SoftTokens
+    codes: Codes
+    messages: Messages
+    guard: Guard
+    phone_book: PhoneBook
     notices: Notices
     approvals: Approvals
     decisions: Decisions
@@ -43,7 +60,6 @@ class Domain:
     idempotency: Idempotency
     outbox: Outbox
 
-    calls: CallLog
 
 def build(
     store: Store,
@@ -54,11 +70,13 @@ def build(
     public_url: str,
     url_rule: UrlRule,
     passwords: Passwords,
+    routes: Routes,
+    phone_book: PhoneBook,
 ) -> Domain:
     """The core over these ports.
 
     ``public_url`` is the origin that documents name, without a slash at its end; ``url_rule`` says which endpoints
-    may be registered.
+    may be registered; ``routes`` what carries messages.
     """
     applications = Applications(store, sealer, entropy, url_rule)
     users = Users(store, sealer, entropy, bus)
@@ -81,6 +99,10 @@ def build(
         approvals.create,
         public_url,
     )
+    credentials = Credentials(store, sealer, entropy, applications, passwords)
+    guard = Guard(store, sealer, entropy, bus, routes, phone_book)
+    messages = Messages(store, sealer, entropy, bus, applications, guard, credentials.charge)
+    codes = Codes(store, sealer, entropy, bus, users, notices, guard, messages)
     return Domain(
         organizations=Organizations(store),
         applications=applications,
@@ -90,6 +112,10 @@ def build(
         devices=devices,
         enrollments=enrollments,
         soft_tokens=soft_tokens,
+        codes=codes,
+        messages=messages,
+        guard=guard,
+        phone_book=phone_book,
         notices=notices,
         approvals=approvals,
         decisions=Decisions(store, sealer, entropy, bus, applications, users, devices, endings, public_url),

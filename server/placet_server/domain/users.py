@@ -10,7 +10,9 @@ from msgspec import Struct, structs
 from placet_protocol.approval import NAME_MAX
 from placet_protocol.errors import TextError
 from placet_protocol.text import clean
+from placet_server.domain import codekeys
 from placet_server.domain.audit import leaf
+from placet_server.domain.destinations import Destination
 from placet_server.domain.handles import canonical_email, canonical_phone
 from placet_server.domain.ids import new_id
 from placet_server.domain.refusals import RefusedError
@@ -145,6 +147,16 @@ class Users:
             raise RefusedError("user_not_found", "There is no such user.")
         return self._user(row)
 
+    async def owner_of(self, org: str, destination: Destination) -> str | None:
+        """The internal id of the user who is found by this number or address, or None."""
+        said = (
+            f"{destination.country} {destination.national}"
+            if destination.kind == "phone"
+            else destination.address
+        )
+        found = await self._store.row(_FIND_ONE, (org, self._sealer.index(destination.kind, f"{org} {said}")))
+        return None if found is None else str(found[0])
+
     async def page(self, org: str, after: str | None, limit: int) -> Page:
         """Users of an organization, oldest first, at most 200; ``after`` is a cursor of an earlier page."""
         limit = max(1, min(limit, PAGE_MAX))
@@ -153,13 +165,14 @@ class Users:
         return Page(users, users[-1].id if len(rows) > limit else None)
 
     async def remove(self, org: str, tfa_id: int, now: int) -> None:
-        """Erase a user with handles, devices and soft tokens; requests and decisions stay as evidence."""
+        """Erase a user with handles, devices, soft tokens and codes; requests and decisions stay as evidence."""
         user = await self.by_tfa_id(org, tfa_id)
         devices = [row[0] for row in await self._store.rows(_DEVICES, (user.id,))]
         failed = await self._store.write(
             plan(
                 step(_REMOVE, user.id),
                 step(_REMOVE_PRESSURE, user.id),
+                *codekeys.erase_steps(self._sealer, user),
                 *(step(_REMOVE_ACKS, device) for device in devices),
                 leaf=leaf(now, "user.removed", org, user.id),
             )

@@ -173,6 +173,78 @@ CREATE TABLE throttles (
     updated_at BIGINT NOT NULL
 ) WITHOUT ROWID;
 
+-- One-time codes. "lookup" finds those of a user or destination, "subject" is what failures are counted under, "purpose"
+-- and "ip" bind; all are keyed hashes. "mac" is all that is kept of the code itself, and only while it counts.
+-- "erase_at" is first the end of the code and then, once its MAC is erased, the end of the row.
+CREATE TABLE codes (
+    id TEXT PRIMARY KEY,
+    application TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    user_id TEXT,
+    lookup BLOB NOT NULL,
+    subject BLOB NOT NULL,
+    prefix BLOB,
+    purpose BLOB NOT NULL,
+    ip BLOB,
+    status TEXT NOT NULL,
+    mac BLOB,
+    key BIGINT NOT NULL,
+    tries BIGINT NOT NULL,
+    tries_left BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    erase_at BIGINT NOT NULL,
+    message TEXT,
+    sealed BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX codes_of_lookup ON codes (lookup);
+CREATE INDEX codes_to_erase ON codes (erase_at);
+
+-- What a gateway carries to a person. "sealed" is the destination and the texts, until the message is carried or over;
+-- "recipient" is the masked destination. "tried" names channel:gateway pairs. "due_at" is set while there is work to do.
+CREATE TABLE messages (
+    id TEXT PRIMARY KEY,
+    application TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    code TEXT,
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    channels TEXT NOT NULL,
+    channel TEXT,
+    gateway TEXT,
+    reference TEXT,
+    reason TEXT,
+    parts BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    tried TEXT NOT NULL,
+    due_at BIGINT,
+    expires_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    recipient BLOB,
+    sealed BLOB
+) WITHOUT ROWID;
+CREATE INDEX messages_due ON messages (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX messages_to_end ON messages (expires_at) WHERE sealed IS NOT NULL;
+
+-- Messages counted by destination, block of numbers, person's address and application, under keyed hashes of these.
+CREATE TABLE budgets (
+    subject BLOB PRIMARY KEY,
+    spent BIGINT NOT NULL,
+    counted_from BIGINT NOT NULL,
+    day_spent BIGINT NOT NULL,
+    day_from BIGINT NOT NULL,
+    matched BIGINT NOT NULL,
+    held_until BIGINT NOT NULL
+) WITHOUT ROWID;
+
+-- Codes that a user keeps for the day when nothing else works; each counts once.
+CREATE TABLE recovery_codes (
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    mac BLOB NOT NULL,
+    key BIGINT NOT NULL,
+    used_at BIGINT,
+    PRIMARY KEY (user_id, mac)
+) WITHOUT ROWID;
+
 CREATE TABLE webhooks (
     id TEXT PRIMARY KEY,
     application TEXT NOT NULL REFERENCES applications (id) ON DELETE CASCADE,
@@ -249,6 +321,7 @@ CREATE TABLE api_log (
     destination TEXT,
     sealed BLOB
 ) WITHOUT ROWID;
+CREATE INDEX api_log_of_destination ON api_log (destination, id) WHERE destination IS NOT NULL;
 
 CREATE TABLE signing_keys (
     kid TEXT PRIMARY KEY,
@@ -272,4 +345,3 @@ CREATE TABLE facts (
     name TEXT PRIMARY KEY,
     value BLOB NOT NULL
 );
-CREATE INDEX api_log_of_destination ON api_log (destination, id) WHERE destination IS NOT NULL;

@@ -1,0 +1,494 @@
+"""Messages on their way to people: what is still to be sent, what gateways said, what became of it.
+
+A row begins in the plan of the code or call that caused it. The deliverer claims it, hands it to a gateway and writes
+down the answer; each of these is one conditional write, so of two deliverers one acts, and a restart loses nothing.
+Destination and text are sealed, and erased when the message is carried or over.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from placet_protocol.errors import TextError
+from placet_protocol.jose import b64u
+from placet_protocol.text import clean
+from placet_server.domain import outbox
+from placet_server.domain.applications import Applications
+from placet_server.domain.audit import leaf
+from placet_server.domain.chunks import PLACES, chunks
+from placet_server.domain.destinations import Destination, Kind, masked
+from placet_server.domain.guard import Guard, Taken
+from placet_server.domain.ids import first_id, is_id, made_at, new_id
+from placet_server.domain.mail import (
+    UNSENT,
+    Due,
+    Gender,
+    MessageDraft,
+    MessageInfo,
+    Reported,
+)
+from placet_server.domain.refusals import RefusedError
+from placet_server.domain.segments import parts
+from placet_server.domain.texts import Text
+from placet_server.domain.values import Caller, Page
+from placet_server.ports import (
+    Bus,
+    Channel,
+    Entropy,
+    Row,
+    Sealer,
+    Sql,
+    Step,
+    Store,
+    UnsealableError,
+    plan,
+    step,
+)
+
+Charge = Callable[[Caller], Step | None]
+"""The guard that pays for one message, or None where nothing is counted."""
+
+LIFE_MS: Final = 24 * 3_600_000
+"""How long a plain message is tried that says nothing else."""
+AHEAD_MS: Final = 90 * 86_400_000
+_KEPT_MS: Final = 30 * 86_400_000
+_PAGE_MAX: Final = 200
+_AT_ONCE: Final = 500
+_SUBJECT_MAX: Final = 200
+_SECRET_BYTES: Final = 24
+
+_ADD: Final = Sql(
+    "message_add",
+    "INSERT INTO messages (id, application, owner, code, kind, status, channels, parts, attempts, tried, due_at,"
+    " expires_at, updated_at, recipient, sealed) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, 0, '', ?, ?, ?, ?, ?)",
+)
+_DUE_COLUMNS: Final = (
+    "id, application, kind, status, channels, code, tried, attempts, due_at, expires_at, sealed"
+)
+_DUE: Final = Sql(
+    "messages_due",
+    f"SELECT {_DUE_COLUMNS} FROM messages WHERE due_at <= ? ORDER BY due_at, id LIMIT ?",  # noqa: S608 - constant text
+)
+_BY_IDS: Final = Sql(
+    "messages_by_ids",
+    f"SELECT {_DUE_COLUMNS} FROM messages WHERE id IN {PLACES} AND due_at IS NOT NULL",  # noqa: S608 - as above
+)
+_ONE: Final = Sql("message_sealed", f"SELECT {_DUE_COLUMNS} FROM messages WHERE id = ?")  # noqa: S608 - as above
+_NEXT: Final = Sql("messages_next", "SELECT min(due_at) FROM messages WHERE due_at IS NOT NULL")
+_CLAIM: Final = Sql(
+    "message_claim",
+    "UPDATE messages SET status = 'sending', attempts = attempts + 1, due_at = ?, updated_at = ?"
+    " WHERE id = ? AND attempts = ? AND due_at IS NOT NULL AND expires_at > ?",
+)
+_ACCEPTED: Final = Sql(
+    "message_accepted",
+    "UPDATE messages SET status = 'sent', channel = ?, gateway = ?, reference = ?, reason = NULL, due_at = NULL,"
+    " updated_at = ? WHERE id = ? AND status = 'sending'",
+)
+_CARRIED_BY: Final = Sql(
+    "message_carried_by",
+    "UPDATE messages SET channel = ?, gateway = ?, reference = ? WHERE id = ? AND gateway IS NULL",
+)
+_LATER: Final = Sql(
+    "message_later",
+    "UPDATE messages SET status = 'queued', due_at = ?, tried = ?, reason = ?, updated_at = ?"
+    " WHERE id = ? AND status = 'sending'",
+)
+_END: Final = Sql(
+    "message_end",
+    "UPDATE messages SET status = ?, reason = ?, due_at = NULL, updated_at = ?, sealed = NULL"
+    " WHERE id = ? AND due_at IS NOT NULL",
+)
+_REPORTED: Final = Sql(
+    "message_reported",
+    "UPDATE messages SET status = ?, due_at = NULL, updated_at = ?, sealed = NULL"
+    " WHERE id = ? AND status IN ('sending', 'sent')",
+)
+_WITHDRAW: Final = Sql(
+    "message_withdraw",
+    "UPDATE messages SET status = CASE WHEN due_at IS NULL THEN status ELSE 'expired' END, due_at = NULL,"
+    " updated_at = ?, sealed = NULL WHERE id = ?",
+)
+_OVER: Final = Sql(
+    "messages_over",
+    f"SELECT {_DUE_COLUMNS} FROM messages WHERE sealed IS NOT NULL AND expires_at <= ?"  # noqa: S608 - constant text
+    " ORDER BY expires_at LIMIT ?",
+)
+_ERASE: Final = Sql("message_erase", "UPDATE messages SET sealed = NULL WHERE id = ? AND due_at IS NULL")
+_DROP: Final = Sql("messages_drop", "DELETE FROM messages WHERE id < ? AND sealed IS NULL")
+_INFO_COLUMNS: Final = (
+    "id, application, kind, status, channels, channel, gateway, parts, attempts, reason, reference, code, updated_at,"
+    " expires_at, recipient"
+)
+_GET: Final = Sql("message", f"SELECT {_INFO_COLUMNS} FROM messages WHERE id = ? AND ? IN ('', owner)")  # noqa: S608 - as above
+_PAGE: Final = Sql(
+    "messages_page",
+    f"SELECT {_INFO_COLUMNS} FROM messages WHERE id < ? AND ? IN ('', owner) ORDER BY id DESC LIMIT ?",  # noqa: S608 - as above
+)
+
+
+class _Sealed(Struct, frozen=True, array_like=True):
+    """What is sealed of a message."""
+
+    kind: Kind
+    address: str
+    texts: dict[Channel, Text]
+    sender: str | None
+    language: str
+    gender: Gender
+    code: str | None
+
+
+class Prepared(NamedTuple):
+    """A message that is ready to be written: the guards of its plan, and its row."""
+
+    id: str
+    taken: list[Taken]
+    add: Step
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_Sealed).decode
+
+
+class Messages:
+    """All messages of all applications."""
+
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        entropy: Entropy,
+        bus: Bus,
+        applications: Applications,
+        guard: Guard,
+        charge: Charge,
+    ) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._entropy = entropy
+        self._bus = bus
+        self._applications = applications
+        self._guard = guard
+        self._charge = charge
+
+    async def send(self, caller: Caller, draft: MessageDraft, now: int, *, ip: str = "") -> MessageInfo:
+        """Take a plain message; it is sent after this answer, or at ``send_at``.
+
+        ``ip`` is that of the person who caused it. Raises what ``Guard.channels`` raises, ``invalid_text``,
+        ``too_many_codes`` and ``no_credit``.
+        """
+        channels = self._guard.channels(caller, draft.to, draft.channels)
+        draft = _checked(draft, channels, now)
+        prepared = self.prepare(caller, draft, now, ip=ip)
+        entry = leaf(
+            now,
+            "message.accepted",
+            caller.org,
+            prepared.id,
+            application=caller.application.id,
+            kind=draft.kind,
+        )
+        guards = tuple(taken.step for taken in prepared.taken)
+        failed = await self._store.write(plan(*guards, prepared.add, guards=len(guards), leaf=entry))
+        if failed:
+            raise await self.refusal(caller, draft.to, prepared.taken[failed - 1], now)
+        self._bus.publish("message", prepared.id)
+        return MessageInfo(
+            id=prepared.id,
+            application=caller.application.id,
+            kind=draft.kind,
+            status="queued",
+            channels=channels,
+            channel=None,
+            gateway=None,
+            to=masked(draft.to),
+            parts=_parts(draft),
+            attempts=0,
+            reason=None,
+            reference=None,
+            code_id=None,
+            created_at=now,
+            updated_at=now,
+            expires_at=draft.expires_at,
+        )
+
+    def prepare(
+        self, caller: Caller, draft: MessageDraft, now: int, *, ip: str = "", code_id: str | None = None
+    ) -> Prepared:
+        """What a plan needs that sends this message; publish ``message`` with its id when it is written."""
+        message_id = new_id(now, self._entropy)
+        taken = self._guard.take(caller, draft.to, ip, now, counts=draft.kind == "code")
+        if (paid := self._charge(caller)) is not None:
+            taken.append(Taken(paid, "credit", b""))
+        body = _Sealed(
+            draft.to.kind,
+            draft.to.address,
+            draft.texts,
+            draft.sender,
+            draft.language,
+            draft.gender,
+            draft.code,
+        )
+        add = step(
+            _ADD,
+            message_id,
+            caller.application.id,
+            owner(caller),
+            code_id,
+            draft.kind,
+            " ".join(draft.channels),
+            _parts(draft),
+            draft.send_at or now,
+            draft.expires_at,
+            now,
+            self._sealer.seal("pii", "recipients", message_id, masked(draft.to).encode()),
+            self._sealer.seal("pii", "messages", message_id, _encode(body)),
+        )
+        return Prepared(message_id, taken, add)
+
+    async def refusal(self, caller: Caller, to: Destination, taken: Taken, now: int) -> RefusedError:
+        """Why one of a message's guards took no row."""
+        if taken.kind == "credit":
+            return RefusedError("no_credit", "The balance of this credential is used up.")
+        return await self._guard.refusal(caller, to, taken, now)
+
+    @staticmethod
+    def withdraw(message_id: str, now: int) -> Step:
+        """The step that ends a message whose code ended: it is not sent any more, and its text is erased."""
+        return step(_WITHDRAW, now, message_id)
+
+    async def get(self, caller: Caller | None, message_id: str) -> MessageInfo:
+        """How a message of this caller (of anyone, for the operator) stands; raises ``not_found``."""
+        whose = "" if caller is None else owner(caller)
+        row = await self._store.row(_GET, (message_id, whose)) if is_id(message_id) else None
+        if row is None:
+            raise RefusedError("not_found", "There is no such message.")
+        return self._info(row)
+
+    async def page(self, caller: Caller | None, *, after: str | None = None, limit: int = 50) -> Page:
+        """Messages of this caller (of all, for the operator), newest first, at most 200."""
+        limit = max(1, min(limit, _PAGE_MAX))
+        whose = "" if caller is None else owner(caller)
+        rows = await self._store.rows(_PAGE, (after or "g", whose, limit + 1))  # "g" is behind every id
+        found = tuple(self._info(row) for row in rows[:limit])
+        return Page(found, found[-1].id if len(rows) > limit else None)
+
+    async def due(self, now: int, limit: int = 100) -> list[Due]:
+        """What should be sent by now, longest due first."""
+        return self._opened(await self._store.rows(_DUE, (now, limit)))
+
+    async def several(self, message_ids: Sequence[str]) -> list[Due]:
+        """Those of these that are still to be sent, oldest first."""
+        rows = [row for ids in chunks(message_ids) for row in await self._store.rows(_BY_IDS, ids)]
+        return sorted(self._opened(rows), key=lambda due: due.id)
+
+    async def next_due(self) -> int | None:
+        """When the next message is due in ms UTC, None when all are sent."""
+        row = await self._store.row(_NEXT)
+        return None if row is None else row[0]
+
+    async def claim(self, due: Due, until: int, now: int) -> bool:
+        """Take a message for one attempt, False when somebody else did or it is over.
+
+        It is due again at ``until`` should the attempt, or this process, fail.
+        """
+        return await self._store.write(plan(step(_CLAIM, until, now, due.id, due.attempts, now))) == 0
+
+    async def accepted(self, due: Due, channel: Channel, gateway: str, reference: str, now: int) -> None:
+        """A gateway took it; ``reference`` is the gateway's own id. Text and destination stay until it is reported."""
+        sent = step(_ACCEPTED, channel, gateway, reference, now, due.id)
+        if not await self._ended(due, "sent", sent, now, channel=channel):
+            # A report overtook the answer: the state is known, the way is not.
+            await self._store.write(plan(step(_CARRIED_BY, channel, gateway, reference, due.id), guards=0))
+
+    async def later(self, due: Due, at: int, tried: tuple[str, ...], now: int, reason: str = "") -> None:
+        """Try again at ``at`` (ms UTC), and none of ``tried`` any more; ``reason`` is for the operator."""
+        await self._store.write(plan(step(_LATER, at, " ".join(tried), reason or None, now, due.id)))
+
+    async def failed(self, due: Due, reason: str, now: int) -> None:
+        """No gateway takes it; ``reason`` is a sentence for the operator."""
+        await self._ended(due, "failed", step(_END, "failed", reason, now, due.id), now, reason=reason)
+
+    async def reported(self, message_id: str, secret: str, state: Reported, now: int) -> bool:
+        """What a gateway reports of a message that it took; a wrong secret is False and changes nothing.
+
+        The first final state stays. No report says anything about the code.
+        """
+        good = hmac.compare_digest(self._secret(message_id).encode(), secret.encode("utf-8", "replace"))
+        row = await self._store.row(_ONE, (message_id,)) if good and is_id(message_id) else None
+        if row is None:
+            return False
+        if state != "sent" and (opened := self._opened([row])):
+            await self._ended(opened[0], state, step(_REPORTED, state, now, message_id), now)
+        return True
+
+    async def carried(self, message_id: str, secret: str) -> Due | None:
+        """A message that a gateway fetches by its secret address, until it is reported or over; else None."""
+        good = hmac.compare_digest(self._secret(message_id).encode(), secret.encode("utf-8", "replace"))
+        row = await self._store.row(_ONE, (message_id,)) if good and is_id(message_id) else None
+        return None if row is None else next(iter(self._opened([row])), None)
+
+    async def expire(self, now: int) -> None:
+        """End what was not sent in time, and erase the texts of what nobody reported."""
+        while rows := await self._store.rows(_OVER, (now, _AT_ONCE)):
+            over = {due.id: due for due in self._opened(rows)}
+            erased = [step(_ERASE, row[0]) for row in rows if row[3] not in UNSENT]
+            if erased:
+                await self._store.write(plan(*erased, guards=0))
+            for row in rows:
+                if row[3] in UNSENT:
+                    end = step(_END, "expired", "It was not sent in time.", now, row[0])
+                    if row[0] in over:
+                        await self._ended(over[row[0]], "expired", end, now)
+                    else:
+                        await self._store.write(plan(end))
+
+    async def sweep(self, now: int) -> None:
+        """Erase rows that are older than 30 days."""
+        await self._store.write(plan(step(_DROP, first_id(now - _KEPT_MS)), guards=0))
+
+    async def _ended(
+        self, due: Due, status: str, change: Step, now: int, channel: Channel | None = None, reason: str = ""
+    ) -> bool:
+        """Write a change of state, tell the application, and say whether this one came first."""
+        try:
+            application = await self._applications.by_id(due.application_id)
+        except RefusedError:
+            written = plan(change)  # its application is gone; nobody is told
+            return await self._store.write(written) == 0
+        data: dict[str, Any] = {
+            "message_id": due.id,
+            "code_id": due.code_id,
+            "channel": channel,
+            "destination": masked(due.to),
+            "reason": reason or None,
+        }
+        kind = "code" if due.kind == "code" else "message"
+        told = outbox.event(
+            self._sealer,
+            self._entropy,
+            application,
+            f"{kind}.{'failed' if status == 'expired' else status}",
+            due.code_id or due.id,
+            {name: value for name, value in data.items() if value is not None},
+            now,
+        )
+        written = plan(change, *told)
+        if await self._store.write(written):
+            return False
+        outbox.announce(self._bus, written)
+        return True
+
+    def _opened(self, rows: list[Row]) -> list[Due]:
+        """Rows as a deliverer needs them, without those that are erased or damaged."""
+        found = []
+        for row in rows:
+            (
+                message_id,
+                application,
+                kind,
+                status,
+                channels,
+                code,
+                tried,
+                attempts,
+                due_at,
+                expires_at,
+                sealed,
+            ) = row
+            if sealed is None:
+                continue
+            try:
+                body = _decode(self._sealer.open("pii", "messages", message_id, sealed))
+            except UnsealableError:
+                continue  # one damaged row must not stop the others; it ends when its time is over
+            found.append(
+                Due(
+                    id=message_id,
+                    application_id=application,
+                    kind=kind,
+                    status=status,
+                    channels=tuple(channels.split()),
+                    to=Destination(body.kind, Destination(body.kind, body.address).dialled),
+                    texts=body.texts,
+                    sender=body.sender,
+                    language=body.language,
+                    gender=body.gender,
+                    code=body.code,
+                    code_id=code,
+                    tried=tuple(tried.split()),
+                    attempts=attempts,
+                    due_at=due_at or 0,
+                    created_at=made_at(message_id),
+                    expires_at=expires_at,
+                    report_secret=self._secret(message_id),
+                )
+            )
+        return found
+
+    def _info(self, row: Row) -> MessageInfo:
+        recipient = row[14]
+        return MessageInfo(
+            id=row[0],
+            application=row[1],
+            kind=row[2],
+            status=row[3],
+            channels=tuple(row[4].split()),
+            channel=row[5],
+            gateway=row[6],
+            to=""
+            if recipient is None
+            else self._sealer.open("pii", "recipients", row[0], recipient).decode(),
+            parts=row[7],
+            attempts=row[8],
+            reason=row[9],
+            reference=row[10],
+            code_id=row[11],
+            created_at=made_at(row[0]),
+            updated_at=row[12],
+            expires_at=row[13],
+        )
+
+    def _secret(self, message_id: str) -> str:
+        return b64u(self._sealer.mac("report", message_id.encode("utf-8", "replace"))[:_SECRET_BYTES])
+
+
+def owner(caller: Caller) -> str:
+    """To whom a code or message belongs: the application, or on a face the credential."""
+    return caller.application.id if caller.face == "native" else caller.credential
+
+
+def _parts(draft: MessageDraft) -> int:
+    text = draft.texts.get("sms")
+    return 1 if text is None else parts(text.text)
+
+
+def _checked(draft: MessageDraft, channels: tuple[Channel, ...], now: int) -> MessageDraft:
+    """The draft with clean texts for its channels; raises ``invalid_text`` and ``invalid_request``."""
+    if draft.send_at is not None and not now <= draft.send_at <= now + AHEAD_MS:
+        raise RefusedError("invalid_request", "send_at lies in the next 90 days.")
+    if draft.expires_at <= (draft.send_at or now):
+        raise RefusedError("invalid_request", "The message is over before it is sent.")
+    texts: dict[Channel, Text] = {}
+    for channel in channels:
+        text = draft.texts.get(channel)
+        if text is None:
+            raise RefusedError("invalid_request", f"There is no text for {channel}.")
+        texts[channel] = cleaned(text)
+    return msgspec.structs.replace(draft, channels=channels, texts=texts)
+
+
+def cleaned(text: Text) -> Text:
+    """A text without control characters, its subject on one line; raises ``invalid_text``."""
+    try:
+        body = clean(text.text.replace("\r\n", "\n"), newline=True)
+        subject = None if text.subject is None else clean(text.subject)[:_SUBJECT_MAX]
+    except TextError as error:
+        raise RefusedError("invalid_text", f"text: {error.detail}") from None
+    return Text(body, subject, text.html)

@@ -1,0 +1,128 @@
+"""What a message says: templates filled in, by channel and language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from html import escape
+from typing import Final
+
+from msgspec import Struct
+
+from placet_server.domain.segments import ONE_GSM, ONE_UCS2, folded, is_gsm, size
+from placet_server.domain.words import WORDS
+from placet_server.ports import Channel
+
+LANGUAGES: Final = tuple(WORDS)
+DEFAULT_LANGUAGE: Final = "en-US"
+TEXT_MAX: Final = 1224
+"""Characters of a text message, eight GSM parts."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PLACE: Final = re.compile(r"\{(code|minutes|hh:mm:ss|app)\}")
+
+
+class Text(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """What one channel carries; e-mails have a subject and perhaps HTML beside the text."""
+
+    text: str
+    subject: str | None = None
+    html: str | None = None
+
+
+class Facts(Struct, frozen=True):
+    """What places in a template stand for; times in ms UTC."""
+
+    code: str
+    app: str
+    now: int
+    expires_at: int
+
+
+def language(tag: str, default: str = DEFAULT_LANGUAGE) -> str:
+    """The nearest language that there are words for: ``ES_la`` is es-LA, ``fr`` is fr-FR; else the default."""
+    wanted = tag.strip().replace("_", "-").lower()
+    for known in LANGUAGES:
+        if known.lower() == wanted:
+            return known
+    short = wanted.partition("-")[0]
+    return next((known for known in LANGUAGES if known.partition("-")[0] == short), default)
+
+
+def render(template: str, facts: Facts, *, spoken: bool = False) -> str:
+    """A template with its places filled: ``{code}``, ``{minutes}`` left, ``{hh:mm:ss}`` of the end in UTC, ``{app}``.
+
+    Without ``{code}`` the code follows at the end. Spoken, its characters stand apart. What is longer than 1,224
+    characters is cut so that the code stays.
+    """
+    code = ", ".join(facts.code) if spoken else facts.code
+    if "{code}" not in template:
+        template += "{code}" if template[-1:].isspace() or not template else " {code}"
+    text = _filled(template, code, facts.app, facts)
+    if len(text) <= TEXT_MAX:
+        return text
+    cut = text[:TEXT_MAX]
+    return cut if code in cut else f"{text[: TEXT_MAX - len(code) - 1]} {code}"
+
+
+def code_texts(
+    channels: tuple[Channel, ...],
+    facts: Facts,
+    *,
+    tag: str = DEFAULT_LANGUAGE,
+    template: str | None = None,
+    subject: str | None = None,
+    origin: str = "",
+) -> dict[Channel, Text]:
+    """The texts of a code for these channels: of the caller's template, or of the language's own words.
+
+    With ``origin`` a text message ends with the line ``@origin #code`` (WICG origin-bound one-time codes).
+    """
+    words = WORDS[tag]
+    last = f"\n@{origin} #{facts.code}" if origin else ""
+    made: dict[Channel, Text] = {}
+    for channel in channels:
+        if channel == "voice":
+            made[channel] = Text(render(template or words.speech, facts, spoken=True))
+        elif channel == "email":
+            body = render(template or words.mail, facts)
+            title = _filled(subject or words.subject, facts.code, facts.app, facts)
+            made[channel] = Text(body, " ".join(title.split()), html(body, facts.code))
+        elif channel == "sms":
+            text = _one_part(words.text, facts, last) if template is None else render(template, facts) + last
+            made[channel] = Text(text)
+        else:
+            made[channel] = Text(render(template or words.text, facts))
+    return made
+
+
+def html(body: str, code: str) -> str:
+    """A plain HTML page of an e-mail's text, its code large where it stands alone."""
+    paragraphs = []
+    for paragraph in body.split("\n\n"):
+        style = ' style="font:bold 28px monospace;letter-spacing:4px"' if paragraph == code else ""
+        paragraphs.append(f"<p{style}>{escape(paragraph).replace(chr(10), '<br>')}</p>")
+    return f"<!DOCTYPE html><html><body>{''.join(paragraphs)}</body></html>"
+
+
+def _one_part(template: str, facts: Facts, last: str) -> str:
+    """The text in one part: the application's name gives way, letters first, then its end."""
+    bare = _filled(template, facts.code, "", facts) + last
+    gsm = is_gsm(bare)
+    app = folded(facts.app) if gsm else facts.app
+    room = (ONE_GSM if gsm else ONE_UCS2) - size(bare)[0]
+    while app and size(app)[0] > room:
+        app = app[:-1]
+    return _filled(template, facts.code, app.strip(), facts) + last
+
+
+def _filled(template: str, code: str, app: str, facts: Facts) -> str:
+    """One pass, so that nothing filled in is taken for a place."""
+    ends = _EPOCH + timedelta(milliseconds=facts.expires_at)
+    places: Mapping[str, str] = {
+        "code": code,
+        "minutes": str(max(1, -(-(facts.expires_at - facts.now) // 60_000))),
+        "hh:mm:ss": f"{ends:%H:%M:%S}",
+        "app": app,
+    }
+    return _PLACE.sub(lambda match: places[match[1]], template)
