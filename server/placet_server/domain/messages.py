@@ -177,11 +177,19 @@ class Messages:
         self._guard = guard
         self._charge = charge
 
-    async def send(self, caller: Caller, draft: MessageDraft, now: int, *, ip: str = "") -> MessageInfo:
+    async def send(
+        self,
+        caller: Caller,
+        draft: MessageDraft,
+        now: int,
+        *,
+        ip: str = "",
+        extra_guard: Callable[[MessageInfo], Step] | None = None,
+    ) -> MessageInfo:
         """Take a plain message; it is sent after this answer, or at ``send_at``.
 
-        ``ip`` is that of the person who caused it. Raises what ``Guard.channels`` raises, ``invalid_text``,
-        ``too_many_codes`` and ``no_credit``.
+        ``ip`` is that of the person who caused it; ``extra_guard`` gives a further guard for the answer. Raises what
+        ``Guard.channels`` raises, ``invalid_text``, ``too_many_codes``, ``no_credit`` and ``idempotency_conflict``.
         """
         channels = self._guard.channels(caller, draft.to, draft.channels)
         draft = _checked(draft, channels, now)
@@ -194,12 +202,7 @@ class Messages:
             application=caller.application.id,
             kind=draft.kind,
         )
-        guards = tuple(taken.step for taken in prepared.taken)
-        failed = await self._store.write(plan(*guards, prepared.add, guards=len(guards), leaf=entry))
-        if failed:
-            raise await self.refusal(caller, draft.to, prepared.taken[failed - 1], now)
-        self._bus.publish("message", prepared.id)
-        return MessageInfo(
+        info = MessageInfo(
             id=prepared.id,
             application=caller.application.id,
             kind=draft.kind,
@@ -217,6 +220,15 @@ class Messages:
             updated_at=now,
             expires_at=draft.expires_at,
         )
+        taken = prepared.taken
+        if extra_guard is not None:
+            taken = [Taken(extra_guard(info), "repeated", b""), *taken]
+        guards = tuple(each.step for each in taken)
+        failed = await self._store.write(plan(*guards, prepared.add, guards=len(guards), leaf=entry))
+        if failed:
+            raise await self.refusal(caller, draft.to, taken[failed - 1], now)
+        self._bus.publish("message", prepared.id)
+        return info
 
     def prepare(
         self, caller: Caller, draft: MessageDraft, now: int, *, ip: str = "", code_id: str | None = None
@@ -254,6 +266,8 @@ class Messages:
 
     async def refusal(self, caller: Caller, to: Destination, taken: Taken, now: int) -> RefusedError:
         """Why one of a message's guards took no row."""
+        if taken.kind == "repeated":
+            return RefusedError("idempotency_conflict", "A call with this Idempotency-Key was just taken.")
         if taken.kind == "credit":
             return RefusedError("no_credit", "The balance of this credential is used up.")
         return await self._guard.refusal(caller, to, taken, now)
