@@ -13,7 +13,7 @@ from placet_server.domain.softtokens import PENDING_MS
 from placet_server.domain.values import NewSoftToken, Verification
 from placet_server.ports import Sql
 from placet_server.storage import open_store
-from placet_server.testing import ClearSealer, PlainPasswords
+from placet_server.testing import ClearSealer, FixedBook, FixedRoutes, PlainPasswords
 from support.answering import ORIGIN, World, code_of, world
 from support.scale import scaled
 
@@ -192,7 +192,18 @@ async def test_tot_08_guesses_at_once_are_no_more_guesses(tmp_path: Path) -> Non
         assert answers.count("throttled") == 56
         assert answers[-1] == "throttled"
     store = await open_store(tmp_path / "placet.db")
-    domain = build(store, ClearSealer(), w.signer, w.entropy, w.bus, ORIGIN, lambda _: None, PlainPasswords())
+    domain = build(
+        store,
+        ClearSealer(),
+        w.signer,
+        w.entropy,
+        w.bus,
+        ORIGIN,
+        lambda _: None,
+        PlainPasswords(),
+        FixedRoutes(),
+        FixedBook(),
+    )
     tokens = domain.soft_tokens
     assert await tokens.verify(w.caller, w.user.tfa_id, phone.code(w.now), w.now) == "throttled"
     await store.close()
