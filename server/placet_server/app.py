@@ -27,6 +27,7 @@ from placet_server.domain import services
 from placet_server.domain.limits import RateLimit
 from placet_server.domain.services import Domain
 from placet_server.faces.authy import AuthyFace
+from placet_server.faces.authycallbacks import AuthyCallbacks
 from placet_server.faces.authyqr import Pictures
 from placet_server.faces.octopush import OctopushFace
 from placet_server.faces.unityvox import UnityVoxFace
@@ -204,7 +205,15 @@ def _parts(
     sender = PushSender(core.egress, found.keyring.vapid_key, subject(found.public_url))
     pushes = DevicePushes(domain.devices, domain.approvals, domain.items, hub, sender, bus, clock)
     dispatcher = Dispatcher(
-        domain.outbox, domain.applications, core.webhooks, pushes, bus, clock, entropy, schedule=schedule
+        domain.outbox,
+        domain.applications,
+        core.webhooks,
+        pushes,
+        bus,
+        clock,
+        entropy,
+        callbacks=AuthyCallbacks(domain),
+        schedule=schedule,
     )
     peers = Peers(settings.trusted_proxy)
     gate = Gate(clock, entropy, apilog, RateLimit(), peers, domain.credentials.opens)
@@ -220,6 +229,7 @@ def _parts(
             domain.messages.expire,
         ),
         Periodic("checkpoints", clock, _SECOND, checkpoints.look),
+        Periodic("usage", clock, _SECOND, domain.usage.flush, last=True),
         Periodic(
             "erasure",
             clock,
@@ -248,7 +258,7 @@ def _web(
     plain = native.mount(gate, router, domain, clock, bus, signer)
     health.mount(gate, router, plain, found.store)
     device = DeviceApi(gate, domain, hub, clock, entropy, found.public_url, core.egress.refusal).mount(router)
-    AuthyFace(domain, Pictures(sealer, found.public_url)).routes(gate, router)
+    AuthyFace(domain, Pictures(sealer, found.public_url), bus).routes(gate, router)
     UnityVoxFace(domain).routes(gate, router)
     OctopushFace(domain).routes(gate, router)
     openapi.mount(gate, router, plain)

@@ -24,16 +24,22 @@ _LAST: Final = Sql("audit_last", "SELECT max(seq) FROM audit")
 class Periodic:
     """Does each ``work`` every so many seconds, first at once, with the time as its argument (ms UTC).
 
-    What fails is logged, and done again in the next round.
+    What fails is logged, and done again in the next round. With ``last`` it is done once more at the end.
     """
 
     def __init__(
-        self, name: str, clock: Clock, seconds: float, *work: Callable[[int], Awaitable[object]]
+        self,
+        name: str,
+        clock: Clock,
+        seconds: float,
+        *work: Callable[[int], Awaitable[object]],
+        last: bool = False,
     ) -> None:
         self._name = name
         self._clock = clock
         self._seconds = seconds
         self._work = work
+        self._last = last
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -45,12 +51,17 @@ class Periodic:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+            if self._last:
+                await self._round()
 
     async def _run(self) -> None:
         while True:
-            for work in self._work:
-                await self._do(work)
+            await self._round()
             await asyncio.sleep(self._seconds)
+
+    async def _round(self) -> None:
+        for work in self._work:
+            await self._do(work)
 
     async def _do(self, work: Callable[[int], Awaitable[object]]) -> None:
         try:

@@ -40,7 +40,7 @@ def test_the_flat_vector_is_reproduced(method: str, expected: str) -> None:
     params = {"b": "val|ue&2", "a": "value1"}
     assert canonical(params) == "a=value1&b=val%7Cue%262"
     url = "https://api.authy.com/dashboard/json/application/webhooks"
-    assert signature(KEY, "1427849783.886085", method, url, params) == expected
+    assert signature(KEY, "1427849783.886085", method, url, canonical(params)) == expected
 
 
 def test_the_nested_vector_is_reproduced() -> None:
@@ -48,7 +48,7 @@ def test_the_nested_vector_is_reproduced() -> None:
     params = json.loads(BODY)
     assert canonical(params) == CANON
     expected = "QwqYqNM3VAWejN02HGEcCBuMPxJqzdxgEQ1qL15IBSo="
-    assert signature(KEY, "1700000000", "POST", "http://127.0.0.1:8080/cb", params) == expected
+    assert signature(KEY, "1700000000", "POST", "http://127.0.0.1:8080/cb", canonical(params)) == expected
 
 
 def test_the_url_is_the_one_that_a_receiver_rebuilds() -> None:
@@ -69,7 +69,7 @@ def test_the_python_client_accepts_what_we_sign(params: dict[str, Any]) -> None:
     """The PyPI client's own verifier says yes, and no when one value is another."""
     verify = AuthyApiClient(KEY, "http://127.0.0.1:9").one_touch.validate_one_touch_signature
     url, nonce = "http://127.0.0.1:8080/cb", "1700000000"
-    signed = signature(KEY, nonce, "POST", url, params)
+    signed = signature(KEY, nonce, "POST", url, canonical(params))
     assert verify(signed, nonce, "POST", url, params)
     assert not verify(signed, nonce, "POST", url, {**params, "authy_id": 8})
     assert not verify(signed, nonce, "GET", url, params)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from placet_server.delivery.webhooks import SCHEDULE, Attempt, WebhookSender, retry_at
 from placet_server.domain.applications import Applications
-from placet_server.domain.outbox import Item, Outbox, WebhookBody
+from placet_server.domain.outbox import Exchange, Item, Outbox, WebhookBody
 from placet_server.domain.refusals import RefusedError
 from placet_server.ports import Bus, Clock, Entropy, StoreUnavailableError
 
@@ -42,6 +42,14 @@ class Pushes(Protocol):
         ...
 
 
+class Callbacks(Protocol):
+    """Who says what the callers of a face are told."""
+
+    async def exchange(self, item: Item, now: int) -> Exchange | None:
+        """The exchange of one row at ``now`` (ms UTC), or None when nobody is to be told any more."""
+        ...
+
+
 class Dispatcher:
     """Delivers the rows of the outbox.
 
@@ -60,6 +68,7 @@ class Dispatcher:
         clock: Clock,
         entropy: Entropy,
         *,
+        callbacks: Callbacks | None = None,
         schedule: tuple[float, ...] = SCHEDULE,
         per_host: int = PER_HOST,
         idle: float = 30.0,
@@ -72,6 +81,7 @@ class Dispatcher:
         self._bus: Final = bus
         self._clock: Final = clock
         self._entropy: Final = entropy
+        self._callbacks: Final = callbacks
         self._schedule: Final = schedule
         self._per_host: Final = per_host
         self._idle: Final = idle
@@ -166,6 +176,8 @@ class Dispatcher:
                 continue
             if item.body is not None:
                 await self._take_webhook(item, item.body)
+            elif item.kind == "callback" and self._callbacks is not None:
+                self._start(item, partial(self._call_back, item, self._callbacks))
             elif item.id in needed:
                 self._start(item, partial(self._push, item))
             else:
@@ -182,13 +194,19 @@ class Dispatcher:
         if head is not None and head.id != item.id:
             await self._outbox.postpone(item, max(head.due_at, self._clock.now() + 1_000))
             return
-        lane = self._lanes.setdefault(_host(body.url), _Lane(self._per_host))
+        if lane := await self._lane(item, body.url):
+            self._lines.add(line)
+            self._start(item, partial(self._deliver, item, lane, partial(self._attempt, item, body)))
+
+    async def _lane(self, item: Item, url: str) -> _Lane | None:
+        """A place in the queue of a URL's host, or None when it is crowded, and the item waits in the table."""
+        host = urlsplit(url).netloc
+        lane = self._lanes.setdefault(host, _Lane(host, self._per_host))
         if lane.waiting >= QUEUE:
             await self._outbox.postpone(item, self._clock.now() + _CROWDED_MS)
-            return
+            return None
         lane.waiting += 1
-        self._lines.add(line)
-        self._start(item, partial(self._deliver, item, body, lane))
+        return lane
 
     def _start(self, item: Item, work: Callable[[], Awaitable[None]]) -> None:
         self._busy.add(item.id)
@@ -219,24 +237,36 @@ class Dispatcher:
         else:
             await self._later(item, due_at)
 
-    async def _deliver(self, item: Item, body: WebhookBody, lane: _Lane) -> None:
+    async def _call_back(self, item: Item, callbacks: Callbacks) -> None:
+        now = self._clock.now()
+        said = await callbacks.exchange(item, now)
+        if said is None:
+            self._done(item)
+        elif lane := await self._lane(item, said.url):
+            await self._deliver(item, lane, partial(self._sender.exchange, said, now))
+        else:
+            self._free(item)
+
+    async def _deliver(
+        self, item: Item, lane: _Lane, attempted: Callable[[], Awaitable[Attempt | None]]
+    ) -> None:
         try:
             async with lane.slots, self._all:
-                attempt = await self._attempt(item, body)
+                attempt = await attempted()
         finally:
             lane.waiting -= 1
             if not lane.waiting:
-                self._lanes.pop(_host(body.url), None)
+                self._lanes.pop(lane.host, None)
         if attempt is None or attempt.outcome == "delivered":
             self._done(item)
             return
         now = self._clock.now()
         facts = {"event": item.id, "attempt": item.attempts + 1, "status": attempt.status}
-        if attempt.outcome == "gone" and item.target:
+        if attempt.outcome == "gone" and item.kind == "webhook" and item.target:
             await self._applications.disable_webhook(item.target, now)
             log.warning("webhook disabled", extra={"placet_facts": facts})
         due_at = None if attempt.outcome == "gone" else self._next(item, attempt, now)
-        log.info("webhook given up" if due_at is None else "webhook failed", extra={"placet_facts": facts})
+        log.info("%s %s", item.kind, "failed" if due_at else "given up", extra={"placet_facts": facts})
         await self._later(item, due_at)
 
     async def _attempt(self, item: Item, body: WebhookBody) -> Attempt | None:
@@ -297,10 +327,7 @@ class Dispatcher:
 class _Lane:
     """The exchanges with one host."""
 
-    def __init__(self, per_host: int) -> None:
+    def __init__(self, host: str, per_host: int) -> None:
+        self.host = host
         self.slots = asyncio.Semaphore(per_host)
         self.waiting = 0
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc

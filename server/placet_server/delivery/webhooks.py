@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 from standardwebhooks import Webhook
 
 from placet_server.delivery.egress import Answer, Egress, EgressError
-from placet_server.domain.outbox import WebhookBody
+from placet_server.domain.outbox import Exchange, WebhookBody
 from placet_server.ports import Entropy
 
 SCHEDULE: Final = (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
@@ -49,8 +49,12 @@ class WebhookSender:
         if secret is not None:
             at = datetime.fromtimestamp(now // 1000, UTC)
             headers["webhook-signature"] = Webhook(secret).sign(body.event_id, at, body.payload.decode())
+        return await self.exchange(Exchange("POST", body.url, headers, body.payload), now)
+
+    async def exchange(self, said: Exchange, now: int) -> Attempt:
+        """One attempt at ``now`` (ms UTC) with what somebody else has signed; only 2xx is success."""
         try:
-            answer = await self._egress.post(body.url, data=body.payload, headers=headers)
+            answer = await self._egress.request(said.method, said.url, data=said.body, headers=said.headers)
         except EgressError as error:
             return Attempt("failed", 0, f"{error.reason}: {error}")
         return _judged(answer, now)

@@ -31,6 +31,7 @@ _ASKED: Final = Sql(
 _COUNT: Final = Sql(
     "device_count_up", "UPDATE devices SET ctr = ? WHERE id = ? AND status = 'active' AND ctr < ?"
 )
+_DOCUMENT: Final = Sql("decision_document", "SELECT document FROM decisions WHERE approval = ?")
 _KEEP: Final = Sql(
     "decision_keep",
     "INSERT INTO decisions (approval, device, digest, document, decided_at) VALUES (?, ?, ?, ?, ?)",
@@ -100,6 +101,11 @@ class Decisions:
             if failed > 1:
                 await self._refuse_counter(question.approval, device, now)
         return await self._faster(decision.rid, device, digest)
+
+    async def document(self, approval_id: str) -> str | None:
+        """The document by which a request was decided; None when nobody decided it."""
+        row = await self._store.row(_DOCUMENT, (approval_id,))
+        return None if row is None else str(row[0])
 
     async def _signer_of(self, document: str) -> Device:
         try:

@@ -13,7 +13,8 @@ from msgspec import structs
 from placet_protocol.jose import b64u
 from placet_server.domain.applications import Applications
 from placet_server.domain.audit import leaf
-from placet_server.domain.outbox import announce, event, rfc3339
+from placet_server.domain.ids import new_id
+from placet_server.domain.outbox import announce, callback, event, rfc3339
 from placet_server.domain.policies import Policies
 from placet_server.domain.pressure import release
 from placet_server.domain.questions import Question, public_facts
@@ -123,6 +124,9 @@ class Endings:
             now,
             approval.draft.callback_url,
         )
+        asker = approval.draft.callback_credential
+        if asker is not None:
+            told += (callback(new_id(now, self._entropy), approval.id, asker, now),)
         if not_me_until is None:
             return told
         held = {

@@ -12,10 +12,17 @@ from placet_server.domain.values import Device
 from placet_server.ports import Entropy, Sealer, Sql, Step, Store, plan, step
 
 _LIFE_MS: Final = 30 * 86_400_000
+_NUDGE_MS: Final = 600_000
+_PAUSE_MS: Final = 30_000
 
 _ADD: Final = Sql(
     "notice_add",
     "INSERT INTO notices (id, user_id, kind, created_at, expires_at, sealed) VALUES (?, ?, ?, ?, ?, ?)",
+)
+_ADD_ONCE: Final = Sql(
+    "notice_add_once",
+    "INSERT INTO notices (id, user_id, kind, created_at, expires_at, sealed) SELECT ?, ?, ?, ?, ?, ?"
+    " WHERE NOT EXISTS (SELECT 1 FROM notices WHERE user_id = ? AND kind = ? AND created_at > ?)",
 )
 _PENDING: Final = Sql(
     "notices_pending",
@@ -61,6 +68,16 @@ class Notices:
     def spare(device_id: str, notice: Step, now: int) -> Step:
         """The step that keeps a notice from the one device that it is about."""
         return step(_SPARE, device_id, notice.params[0], now)
+
+    async def nudge(self, user_id: str, kind: str, text: str, now: int) -> bool:
+        """Remind a person of what matters for ten minutes, at most once in 30 seconds; whether it was written.
+
+        Publish ``user`` on the bus afterwards.
+        """
+        notice_id = new_id(now, self._entropy)
+        sealed = self._sealer.seal("pii", "notices", notice_id, msgspec.msgpack.encode(text))
+        row = (notice_id, user_id, kind, now, now + _NUDGE_MS, sealed)
+        return await self._store.write(plan(step(_ADD_ONCE, *row, user_id, kind, now - _PAUSE_MS))) == 0
 
     async def pending(self, device: Device, now: int) -> list[Notice]:
         """What this active device has not acknowledged of the time since it enrolled, oldest first."""

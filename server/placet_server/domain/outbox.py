@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -14,7 +14,7 @@ from placet_server.domain.ids import new_id
 from placet_server.domain.values import Application
 from placet_server.ports import Bus, Entropy, Plan, Row, Sealer, Sql, Step, Store, UnsealableError, plan, step
 
-Kind = Literal["push", "webhook"]
+Kind = Literal["push", "webhook", "callback"]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _ADD: Final = Sql(
@@ -56,11 +56,21 @@ class WebhookBody(Struct, frozen=True):
     payload: bytes
 
 
+class Exchange(NamedTuple):
+    """One HTTP exchange as it is sent."""
+
+    method: Literal["GET", "POST"]
+    url: str
+    headers: dict[str, str]
+    body: bytes | None
+
+
 class Item(Struct, frozen=True):
     """One row; times in ms UTC.
 
     For ``push`` the subject is an approval request and the target the user whose devices should hear of it; for
-    ``webhook`` the target is the id of an endpoint, '' for a callback URL, and ``body`` is None when it does not open.
+    ``webhook`` the target is the id of an endpoint, '' for a callback URL, and ``body`` is None when it does not open;
+    for ``callback`` the subject is an approval request that ended and the target the face credential that asked.
     """
 
     id: str
@@ -130,6 +140,11 @@ class Outbox:
 def push(item_id: str, subject: str, user_id: str, now: int) -> Step:
     """The row that wakes a user's devices; ``item_id`` must be new."""
     return step(_ADD, item_id, "push", subject, user_id, now, now, None)
+
+
+def callback(item_id: str, subject: str, credential_id: str, now: int) -> Step:
+    """The row that has a face tell its caller how a request ended; ``item_id`` must be new."""
+    return step(_ADD, item_id, "callback", subject, credential_id, now, now, None)
 
 
 def event(

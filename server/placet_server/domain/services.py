@@ -22,6 +22,7 @@ from placet_server.domain.organizations import Organizations
 from placet_server.domain.outbox import Outbox
 from placet_server.domain.receipts import Receipts
 from placet_server.domain.softtokens import SoftTokens
+from placet_server.domain.usage import Usage
 from placet_server.domain.users import Users
 from placet_server.ports import (
     Bus,
@@ -59,6 +60,7 @@ class Domain:
     items: Items
     idempotency: Idempotency
     outbox: Outbox
+    usage: Usage
 
 
 def build(
@@ -123,4 +125,5 @@ def build(
         items=Items(store, approvals, notices),
         idempotency=Idempotency(store, sealer),
         outbox=Outbox(store, sealer),
+        usage=Usage(store),
     )

@@ -246,6 +246,10 @@ class SoftTokens:
         if not is_id(token_id) or await self._store.write(removed):
             raise RefusedError("not_found", "There is no such soft token.")
 
+    async def forgive(self, user: UserRef) -> None:
+        """Forget the wrong codes of a user who has just proved themselves by another factor."""
+        await self._store.write(plan(limits.reset(_subject(user.org, user.tfa_id)), guards=0))
+
     async def sweep(self, now: int) -> None:
         """Erase tokens that were never confirmed in time."""
         await self._store.write(plan(step(_DROP_EXPIRED, now), guards=0))

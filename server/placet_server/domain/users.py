@@ -52,6 +52,7 @@ _PAGE: Final = Sql(
     "users_page",
     f"SELECT {_COLUMNS} FROM users WHERE org = ? AND id > ? ORDER BY id LIMIT ?",  # noqa: S608 - constant text
 )
+_COUNT: Final = Sql("users_count", "SELECT count(*) FROM users WHERE org = ?")
 _SET_SEALED: Final = Sql("user_set_sealed", "UPDATE users SET sealed = ? WHERE id = ? AND sealed = ?")
 _CONFIRM: Final = Sql("user_confirm", "UPDATE users SET confirmed = 1 WHERE id = ? AND confirmed = 0")
 _DEVICES: Final = Sql("user_device_ids", "SELECT id FROM devices WHERE user_id = ?")
@@ -182,6 +183,39 @@ class Users:
         self._bus.publish("user", user.id)
         for device in devices:
             self._bus.publish("device", device)
+
+    async def set_email(self, org: str, tfa_id: int, text: str, now: int) -> User:
+        """Make an e-mail the user's first; the others are kept, the oldest of more than ten is not.
+
+        Whoever else is found by this address stays so. Raises ``user_not_found``, ``invalid_request``.
+        """
+        address = canonical_email(text)
+        handle = _Handle(self._sealer.index("email", f"{org} {address}"), email=address, firm=False)
+        for _ in range(_TRIES):
+            row = await self._store.row(_BY_TFA_ID, (org, tfa_id)) if 0 < tfa_id <= TFA_ID_LIMIT else None
+            if row is None:
+                raise RefusedError("user_not_found", "There is no user with this tfa id.")
+            user = self._user(row)
+            emails = (address, *(email for email in user.emails if email != address))[:_EMAILS_MAX]
+            personal = _Personal(user.name, user.country_code, user.phone, emails)
+            changed = plan(
+                step(_SET_SEALED, self._seal(user.id, personal), user.id, row[6]),
+                *_handle_steps(org, user.id, [handle]),
+                leaf=leaf(now, "user.email_set", org, user.id),
+            )
+            if await self._store.write(changed) == 0:
+                return structs.replace(user, emails=emails)
+        raise RefusedError("unavailable", "The user is being changed by others; try again.")
+
+    async def note_activity(self, user: User, kind: str, application: str, now: int) -> None:
+        """Write into the audit log what an application says that happened to a user; ``kind`` is one of its words."""
+        noted = leaf(now, "user.activity", user.org, user.id, activity=kind, application=application)
+        await self._store.write(plan(guards=0, leaf=noted))
+
+    async def count(self, org: str) -> int:
+        """How many users an organization has."""
+        row = await self._store.row(_COUNT, (org,))
+        return int(row[0]) if row else 0
 
     @staticmethod
     def confirm_step(user_id: str) -> Step:

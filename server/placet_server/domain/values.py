@@ -138,7 +138,8 @@ class ApprovalDraft(Struct, frozen=True):
     """A question as an application asks it, already clean text within limits.
 
     ``visible`` keeps order; ``number`` is ``none`` or ``entry:N``; ``ttl`` is in seconds; ``webhook_url`` gets this
-    request's events beside the application's endpoints.
+    request's events beside the application's endpoints; ``callback_credential`` is the face credential whose own callback
+    hears of its end.
     """
 
     message: str
@@ -152,6 +153,7 @@ class ApprovalDraft(Struct, frozen=True):
     logos: tuple[tuple[str, str], ...] = ()
     callback_url: str | None = None
     supersede: bool = False
+    callback_credential: str | None = None
 
 
 class Approval(Struct, frozen=True):

@@ -7,11 +7,19 @@ from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
-from placet_server.domain.refusals import Code
-from placet_server.domain.values import Verification
+from placet_server.domain.refusals import Code, RefusedError
+from placet_server.domain.values import Caller, Verification
+from placet_server.faces.authyparts import wants_xml
 from placet_server.faces.hashxml import to_xml
+from placet_server.faces.switches import switch
 
+CODE: Final = web.RequestKey("authy code", str)
+"""The error code of the answer, for the log."""
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+# Statuses that Authy has changed, or that its references do not tell: a switch chooses.
+_CHOSEN: Final = {429: "limit_status", 503: "disabled_status"}
 
 
 class Reply(NamedTuple):
@@ -22,6 +30,7 @@ class Reply(NamedTuple):
     message: str | None
 
 
+FAILED: Final = Reply(503, "60000", "An error occurred; try again.")
 REFUSALS: Final[dict[Code, Reply]] = {
     "invalid_request": Reply(400, "60004", None),
     "invalid_text": Reply(400, "60004", None),
@@ -62,8 +71,8 @@ REFUSALS: Final[dict[Code, Reply]] = {
     "unsupported_media_type": Reply(400, "60002", None),
     "method_not_allowed": Reply(405, "60002", None),
     "timeout": Reply(400, "60002", None),
-    "unavailable": Reply(503, "60000", "An error occurred; try again."),
-    "internal": Reply(503, "60000", "An error occurred; try again."),
+    "unavailable": FAILED,
+    "internal": FAILED,
 }
 
 VERIFICATIONS: Final[dict[Verification, Reply]] = {
@@ -74,23 +83,27 @@ VERIFICATIONS: Final[dict[Verification, Reply]] = {
     "throttled": Reply(429, "60003", "DoS protection: User has tried too many tokens."),
 }
 
-# What a token check tells of the device, in the order of the wire; what is not known of a terminal stays null.
-DEVICE: Final = (
-    "city",
-    "country",
-    "ip",
-    "region",
-    "registration_city",
-    "registration_country",
-    "registration_ip",
-    "registration_method",
-    "registration_region",
-    "os_type",
-    "last_account_recovery_at",
-    "id",
-    "registration_date",
-    "last_sync_date",
-)
+UNKNOWN_USER: Final = Reply(404, "60016", "User doesn't exist")
+
+
+def refused(request: web.Request, caller: Caller | None, why: RefusedError) -> web.Response:
+    """The error body of a refusal; ``caller`` None: nobody was recognized."""
+    said = REFUSALS[why.code]
+    message = said.message or why.detail
+    if why.code == "invalid_request":
+        message = f"Invalid parameter: {message}"
+    status = said.status
+    if caller is not None and said is not FAILED and status in _CHOSEN:
+        status = int(switch(caller, _CHOSEN[status]))
+    response = error(request, said._replace(message=message, status=status))
+    if why.retry_after is not None:
+        response.headers["Retry-After"] = str(why.retry_after)
+    return response
+
+
+def disabled(request: web.Request, caller: Caller, code: str, message: str) -> web.Response:
+    """What is said of a feature that the credential does not have."""
+    return error(request, Reply(int(switch(caller, "disabled_status")), code, message))
 
 
 def unverified(request: web.Request, said: Reply) -> web.Response:
@@ -109,11 +122,12 @@ def error(
     """An error body; with ``errors``, those fields instead of the message, also at the top where they are of a user."""
     told = {"message": said.message} if errors is None else errors
     answer = {"message": said.message, "success": False, **more, "errors": told, "error_code": said.code}
+    request[CODE] = said.code
     return _answer(request, said.status, {**(errors or {}), **answer}, "errors")
 
 
 def _answer(request: web.Request, status: int, answer: dict[str, Any], root: str) -> web.Response:
-    if request.path.startswith(("/protected/xml/", "/onetouch/xml/")):
+    if wants_xml(request):
         data, media = to_xml(answer, root=root), "application/xml"
     else:
         data, media = json.dumps(answer, separators=(",", ":")).encode(), "application/json"

@@ -18,14 +18,15 @@ from typing import Any
 from urllib.parse import quote_plus, urlsplit, urlunsplit
 
 
-def canonical(params: dict[str, Any]) -> str:
-    """The parameters as a query, in the one order that sender and receiver agree on."""
-    return "&".join(sorted(_children(params)))
+def canonical(params: dict[str, Any], *, tilde: bool = True) -> str:
+    """The parameters as a query, in the one order that sender and receiver agree on; ``tilde``: it is left as it is."""
+    query = "&".join(sorted(_children(params)))
+    return query if tilde else query.replace("~", "%7E")
 
 
-def signature(key: str, nonce: str, method: str, url: str, params: dict[str, Any]) -> str:
-    """What ``X-Authy-Signature`` carries; a query of ``url`` is left out here and belongs into ``params``."""
-    data = "|".join((nonce, method.upper(), without_query(url), canonical(params)))
+def signature(key: str, nonce: str, method: str, url: str, canon: str) -> str:
+    """What ``X-Authy-Signature`` carries; a query of ``url`` is left out here and belongs into the parameters."""
+    data = "|".join((nonce, method.upper(), without_query(url), canon))
     return base64.b64encode(hmac.digest(key.encode(), data.encode(), hashlib.sha256)).decode()
 
 

@@ -27,7 +27,7 @@ async def read(request: web.Request) -> dict[str, Any]:
     if _KEPT in request:
         return request[_KEPT]
     try:
-        params = nested(_pairs(request.rel_url.raw_query_string))
+        params = nested(pairs(request.rel_url.raw_query_string))
         if request.body_exists and (data := await body(request)):
             for name, value in _body(data, request.headers.get("Content-Type", "")).items():
                 if params.setdefault(name, value) != value:
@@ -42,7 +42,8 @@ async def read(request: web.Request) -> dict[str, Any]:
     return params
 
 
-def _pairs(text: str) -> list[tuple[str, str]]:
+def pairs(text: str) -> list[tuple[str, str]]:
+    """The fields of a query or form in their order; raises ``ValueError``."""
     return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=PAIRS_MAX) if text else []
 
 
@@ -58,7 +59,7 @@ def _body(data: bytes, media: str) -> dict[str, Any]:
         return {name: item for name, item in value.items() if item is not None}
     if "xml" in media.lower():
         return from_xml(data) if text.strip() else {}
-    return nested(_pairs(text))
+    return nested(pairs(text))
 
 
 def _integer(digits: str) -> int | str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
+from placet_server.domain.credentials import CredentialInfo
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Caller
 
@@ -43,6 +44,85 @@ TABLE: Final[tuple[Switch, ...]] = (
         "strict|lenient",
         "strict",
         "Whether verify without force passes any token of a user who never confirmed one, as Authy's own does.",
+    ),
+    Switch(
+        "authy",
+        "sandbox",
+        "boolean",
+        False,
+        "Whether nothing is sent: 0000000 (0000 for phone verifications) is valid, nothing else is.",
+    ),
+    Switch("authy", "token_length", "integer 6..10", 7, "Digits of the codes of sms, call and email."),
+    Switch("authy", "token_seconds", "integer 60..86400", 600, "How long these codes live."),
+    Switch("authy", "verification_length", "integer 4..10", 4, "Digits of a phone verification by default."),
+    Switch("authy", "custom_code", "boolean", False, "Whether a phone verification may bring its own code."),
+    Switch(
+        "authy",
+        "custom_message",
+        "boolean",
+        False,
+        "Whether a phone verification may bring its own text, with {{code}} in it.",
+    ),
+    Switch(
+        "authy",
+        "phone_number_export",
+        "boolean",
+        False,
+        "Whether users/{id}/phone_number tells the number; otherwise it answers 60154.",
+    ),
+    Switch(
+        "authy", "disabled_status", "503|403|400", "503", "HTTP status of what the credential does not have."
+    ),
+    Switch("authy", "limit_status", "429|503", "429", "HTTP status of 60003; before 2017 it was 503."),
+    Switch(
+        "authy",
+        "unknown_locale",
+        "english|refused",
+        "english",
+        "What happens to a locale without texts: English, or 404 as a later document says.",
+    ),
+    Switch(
+        "authy",
+        "no_pending",
+        "prefixed|bare",
+        "prefixed",
+        "How the message of 60023 spells the number: +1 321-345-1234, or 321-345-1234.",
+    ),
+    Switch("authy", "call_period", "boolean", False, 'Whether "Call to … initiated" ends with a period.'),
+    Switch(
+        "authy",
+        "details_text",
+        "shown|refused",
+        "shown",
+        "What happens to details that are one plain string: one detail without a name of its own, or 60004.",
+    ),
+    Switch(
+        "authy",
+        "callback_expired",
+        "boolean",
+        False,
+        "Whether the callback also hears of requests that nobody answered in time.",
+    ),
+    Switch(
+        "authy",
+        "callback_key",
+        "api_key|signing_key",
+        "api_key",
+        "What signs callbacks: the API key, or the credential's signing key.",
+    ),
+    Switch(
+        "authy",
+        "callback_tilde",
+        "plain|escaped",
+        "plain",
+        "How ~ is spelled in what is signed: as it is, or as %7E.",
+    ),
+    Switch(
+        "authy",
+        "device_uuid",
+        "text|number",
+        "text",
+        "Type of device_uuid in callbacks: one client insists on a text, the live service sent numbers.",
     ),
     Switch(
         "afilnet", "returns_code", "boolean", True, "Whether generateotp tells the code; else it is sent."
@@ -131,7 +211,7 @@ TABLE: Final[tuple[Switch, ...]] = (
 _KNOWN: Final = {(row.face, row.name): row for row in TABLE}
 
 
-def switch(caller: Caller, name: str) -> Any:  # noqa: ANN401 - as its row says
+def switch(caller: Caller | CredentialInfo, name: str) -> Any:  # noqa: ANN401 - as its row says
     """How this caller's credential wants an open behaviour to be; a name without a row is a defect."""
     row = _KNOWN[caller.face, name]
     return caller.settings.get(name, row.default)

@@ -323,6 +323,15 @@ CREATE TABLE api_log (
 ) WITHOUT ROWID;
 CREATE INDEX api_log_of_destination ON api_log (destination, id) WHERE destination IS NOT NULL;
 
+-- How often an application did what in a month (months since January 1970): counts that outlive the log.
+CREATE TABLE usage (
+    application TEXT NOT NULL,
+    month BIGINT NOT NULL,
+    what TEXT NOT NULL,
+    count BIGINT NOT NULL,
+    PRIMARY KEY (application, month, what)
+) WITHOUT ROWID;
+
 CREATE TABLE signing_keys (
     kid TEXT PRIMARY KEY,
     use TEXT NOT NULL,

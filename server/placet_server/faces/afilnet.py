@@ -1,0 +1,79 @@
+"""The Afilnet API as its clients speak it: one path, class and method as parameters, four ways to connect.
+
+    GET|POST /api/http/    ?class=otp&method=generateotp&user=U&password=P&type=mobile&destination=34600000000…
+    GET|POST /api/basic/   user and password in Authorization: Basic          (afilnetbasic.py)
+    GET|POST /api/jwt/     a token in Authorization: Bearer                   (afilnetjwt.py)
+    POST     /api/soap/    SOAP 1.1, described at ?wsdl                       (afilnetsoap.py)
+
+    200 {"status":"SUCCESS","result":{"status":"SUCCESS","code":"4K9Q2Z"}}      generateotp tells the code
+    200 {"status":"SUCCESS","result":{}}                                        verifyotp, once
+    200 {"status":"ERROR","error":"CODE_NOT_FOUND"}
+
+    MISSING_USER > _PASSWORD > _CLASS > _METHOD > INCORRECT_USER_PASSWORD > _CLASS > _METHOD > the method's own
+
+Quirks that clients depend on: the HTTP status of a logical error is 200; ``status`` is in capitals; parameters come by
+query, form, multipart or JSON, encoded or not; ``output`` is sent empty and means JSON; the path is known in any letter
+case, with or without a slash behind it, and to one plug-in with the query in place of its last segment.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from placet_server.domain.refusals import RefusedError
+from placet_server.domain.services import Domain
+from placet_server.domain.values import Scope
+from placet_server.faces.afilnetbasic import BasicWay
+from placet_server.faces.afilnetcalls import Calls
+from placet_server.faces.afilnetjwt import BearerWay, Tokens, TokenWay
+from placet_server.faces.afilnetparams import FORGETFUL, Sent
+from placet_server.faces.afilnetsoap import DescriptionWay, SoapWay
+from placet_server.faces.afilnetway import Way
+from placet_server.ports import Sealer
+from placet_server.web.gate import Gate, Handler
+
+_SCOPE: Final[Scope] = "codes"
+_HOME: Final = "/api/http/"
+_REST: Final = "/{rest:(?s:.*)}"
+
+
+class PathWay(Way):
+    """The way of ``/api/http/`` where the query may stand in the path; every other path below it is nothing."""
+
+    async def read(self, request: web.Request) -> Sent:
+        """The parameters; raises ``not_found`` before anything is read of another path."""
+        path = request.rel_url.raw_path.lower()
+        if path != _HOME and not path.startswith(FORGETFUL):
+            raise RefusedError("not_found", "There is nothing at this path.")
+        return await super().read(request)
+
+
+class AfilnetFace:
+    """All ways into Afilnet's API."""
+
+    def __init__(self, domain: Domain, sealer: Sealer, public_url: str) -> None:
+        calls, tokens = Calls(domain), Tokens(sealer)
+        self._http = Way(calls)
+        self._path = PathWay(calls)
+        self._basic = BasicWay(calls)
+        self._token = TokenWay(calls, tokens)
+        self._bearer = BearerWay(calls, tokens)
+        self._soap = SoapWay(calls, public_url)
+        self._description = DescriptionWay(calls, public_url)
+
+    def routes(self, gate: Gate, router: web.UrlDispatcher) -> None:
+        """Serve every path of this face."""
+
+        def add(methods: str, path: str, way: Way, handler: Handler, scope: Scope | None = _SCOPE) -> None:
+            for method in methods.split("|"):
+                gate.add(router, method, path, handler, face=way, scope=scope)
+
+        add("GET|POST", "/{api:(?i:api/http)/?}", self._http, self._http.handle)
+        add("GET|POST", _HOME[:-1] + _REST, self._path, self._path.handle)
+        add("GET|POST", "/{api:(?i:api/basic)/?}", self._basic, self._basic.handle)
+        add("POST", "/{api:(?i:api/jwt/token)/?}", self._token, self._token.handle)
+        add("GET|POST", "/{api:(?i:api/jwt)/?}", self._bearer, self._bearer.handle)
+        add("POST", "/{api:(?i:api/soap)/?}", self._soap, self._soap.handle)
+        add("GET", "/{api:(?i:api/soap)/?}", self._description, self._description.describe, None)
