@@ -20,6 +20,7 @@ from placet_protocol.errors import MalformedError, TextError
 from placet_protocol.strictjson import loads
 from placet_protocol.text import clean
 from placet_server.domain.refusals import RefusedError
+from placet_server.web.answer import Answer
 from placet_server.web.problems import HEADERS
 
 BODY_MAX: Final = 65_536
@@ -148,12 +149,12 @@ def query(request: web.Request, kind: type[T]) -> T:
 
 def reply(status: int, value: object) -> web.Response:
     """A JSON answer."""
-    return web.Response(status=status, body=_encode(value), headers=HEADERS)
+    return Answer(status, _encode(value))
 
 
 def reply_bytes(status: int, body: bytes) -> web.Response:
     """A JSON answer that is encoded already."""
-    return web.Response(status=status, body=body, headers=HEADERS)
+    return Answer(status, body)
 
 
 def no_content() -> web.Response:
