@@ -21,11 +21,14 @@ from placet_server.delivery.bus import LocalBus
 from placet_server.delivery.dispatcher import Dispatcher
 from placet_server.delivery.egress import ANYWHERE, Egress
 from placet_server.delivery.hub import LocalHub
+from placet_server.delivery.messenger import Messenger
 from placet_server.delivery.push import DevicePushes, PushSender, subject
 from placet_server.delivery.webhooks import SCHEDULE, WebhookSender
 from placet_server.domain import services
 from placet_server.domain.limits import RateLimit
+from placet_server.domain.retention import Kept, Retention
 from placet_server.domain.services import Domain
+from placet_server.faces.afilnet import AfilnetFace
 from placet_server.faces.authy import AuthyFace
 from placet_server.faces.authycallbacks import AuthyCallbacks
 from placet_server.faces.authyqr import Pictures
@@ -38,7 +41,7 @@ from placet_server.plugin import Gateway, GatewayKit
 from placet_server.ports import Clock, Entropy
 from placet_server.settings import Settings, is_loopback
 from placet_server.system import SystemClock, SystemEntropy
-from placet_server.web import health, native, openapi
+from placet_server.web import health, native, openapi, reports
 from placet_server.web.apilog import ApiLog
 from placet_server.web.connections import Connections
 from placet_server.web.devices import DeviceApi
@@ -92,6 +95,7 @@ class App:
         self.url = found.public_url
         self.listening = listener.address()
         self.domain = core.domain
+        self.carriers = core.carriers
         self.store = found.store
         self.bus = core.bus
         self.clock = clock
@@ -215,9 +219,19 @@ def _parts(
         callbacks=AuthyCallbacks(domain),
         schedule=schedule,
     )
+    messenger = Messenger(
+        domain.messages, domain.applications, core.carriers, bus, clock, entropy, found.public_url
+    )
     peers = Peers(settings.trusted_proxy)
     gate = Gate(clock, entropy, apilog, RateLimit(), peers, domain.credentials.opens)
     application = _web(gate, hub, found, core, clock, entropy)
+    kept = Kept(
+        log=settings.keep_log,
+        approvals=settings.keep_approvals,
+        enrollments=settings.keep_enrollments,
+        acks=settings.keep_acks,
+    )
+    retention = Retention(found.store, domain.calls, kept)
     parts: list[Part] = [
         apilog,
         Periodic(
@@ -240,8 +254,11 @@ def _parts(
             domain.codes.sweep,
             domain.messages.sweep,
             domain.guard.sweep,
+            domain.credentials.sweep,
+            retention.sweep,
         ),
         Lasting("delivery", dispatcher.run, dispatcher.stop),
+        Lasting("messages", messenger.run, messenger.stop),
         AdminSocket(settings.admin_socket, partial(admin.run, core.desk), _failed),
         Connections(application, listener.socket(), listener.certificate),
     ]
@@ -257,8 +274,10 @@ def _web(
     signer, sealer = found.keyring.signer, found.keyring.sealer
     plain = native.mount(gate, router, domain, clock, bus, signer)
     health.mount(gate, router, plain, found.store)
+    reports.mount(gate, router, domain.messages, core.carriers, found.public_url)
     device = DeviceApi(gate, domain, hub, clock, entropy, found.public_url, core.egress.refusal).mount(router)
     AuthyFace(domain, Pictures(sealer, found.public_url), bus).routes(gate, router)
+    AfilnetFace(domain, sealer, found.public_url).routes(gate, router)
     UnityVoxFace(domain).routes(gate, router)
     OctopushFace(domain).routes(gate, router)
     openapi.mount(gate, router, plain)

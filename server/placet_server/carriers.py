@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from placet_server.gateways.base import AT_ONCE, TIMEOUT, TIMEOUT_MAX, Carrier
+from placet_server.gateways.file import FILE_NAME
 from placet_server.plugin import (
     Carried,
     Gateway,
@@ -50,7 +51,9 @@ class Common(Struct, frozen=True, kw_only=True):
 class Carriers:
     """All gateways of a server, in the order of the settings; it implements ``Routes``."""
 
-    def __init__(self, carriers: Iterable[Carrier]) -> None:
+    def __init__(self, carriers: Iterable[Carrier], *, kept_in: Path | None = None) -> None:
+        self.kept_in: Final = kept_in
+        """The file in which messages stay because no gateway is set."""
         self._carriers: Final = {carrier.name: carrier for carrier in carriers}
 
     def gateways(self, channel: Channel, names: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -102,7 +105,7 @@ def open_carriers(
     carriers = [Carrier(gateway) for gateway in given]
     carriers += [_opened(name, table, kit) for name, table in settings.gateway.items()]
     if not carriers and (local or settings.demo):
-        carriers.append(_opened("file", {"type": "file"}, kit))
+        return Carriers([_opened("file", {"type": "file"}, kit)], kept_in=kit.data / FILE_NAME)
     return Carriers(carriers)
 
 

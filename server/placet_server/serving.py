@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from logging import WARNING
 
 from placet_server import app
 from placet_server.settings import Settings
@@ -39,6 +40,8 @@ async def _serve(settings: Settings, ready: Callable[[str, str], None]) -> None:
         settle()
         ready(server.url, server.listening)
         logging.event("serving", url=server.url)
+        if (file := server.carriers.kept_in) is not None:
+            logging.event("no_gateway_set_so_messages_stay_in_a_file", level=WARNING, file=str(file))
         await ended.wait()
         logging.event("stopping")
     finally:

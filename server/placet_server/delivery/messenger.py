@@ -1,0 +1,263 @@
+"""Carries messages: at once what was just committed, later what no gateway took or an earlier process left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import Final, Protocol
+
+from placet_server.domain.applications import Applications
+from placet_server.domain.mail import Due
+from placet_server.domain.messages import Messages
+from placet_server.domain.refusals import RefusedError
+from placet_server.plugin import Carried, Outgoing
+from placet_server.ports import Bus, Channel, Clock, Entropy, StoreUnavailableError
+
+log: Final = logging.getLogger("placet")
+
+AT_ONCE: Final = 2_000
+UNSURE_MAX: Final = 3
+"""How often one route may leave a message without an answer: it may have carried it each time."""
+SCHEDULE: Final = (5.0, 10.0, 20.0, 40.0, 60.0, 120.0)
+"""Seconds until all routes are tried again; the last for ever."""
+REPORTS: Final = "/gateway/reports"
+_ATTEMPT_MS: Final = 10_000
+_PAGE: Final = 200
+_TROUBLE: Final = 1.0
+_NEXT_PAGE: Final = 0.02
+_UNSURE: Final = "~"
+
+
+class Ways(Protocol):
+    """The gateways as this module asks them."""
+
+    def in_turn(self, channel: Channel, names: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Names of the gateways that carry a channel, in the order in which to try them."""
+        ...
+
+    async def send(self, name: str, message: Outgoing) -> Carried:
+        """One attempt through one gateway, over within ten seconds."""
+        ...
+
+
+class Messenger:
+    """Hands each message to the first gateway that takes it.
+
+    Every message has a task of its own, so a gateway that hangs holds up nobody else's. A message is claimed before it
+    is handed over and due again should this process die. ``public_url`` is where gateways report deliveries;
+    ``schedule`` and ``idle`` (how long a lost wake-up can matter) are in seconds.
+    """
+
+    def __init__(
+        self,
+        messages: Messages,
+        applications: Applications,
+        ways: Ways,
+        bus: Bus,
+        clock: Clock,
+        entropy: Entropy,
+        public_url: str,
+        *,
+        schedule: Sequence[float] = SCHEDULE,
+        idle: float = 30.0,
+        grace: float = 10.0,
+    ) -> None:
+        self._messages: Final = messages
+        self._applications: Final = applications
+        self._ways: Final = ways
+        self._bus: Final = bus
+        self._clock: Final = clock
+        self._entropy: Final = entropy
+        self._public_url: Final = public_url
+        self._schedule: Final = tuple(schedule)
+        self._idle: Final = idle
+        self._grace: Final = grace
+        self._wake = asyncio.Event()
+        self._fresh: list[str] = []
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._scan_at = 0.0  # by the loop's clock
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Carry until ``stop``; what is then under way gets ``grace`` seconds, the rest stays in the table."""
+        end = self._bus.listen("message", self._heard)
+        self._scan_at = 0.0
+        try:
+            while not self._stopping:
+                await self._turn()
+        finally:
+            end()
+            under_way = list(self._busy.values())
+            if under_way:
+                await asyncio.wait(under_way, timeout=self._grace)
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Let ``run`` return."""
+        self._stopping = True
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look into the table now."""
+        self._scan_at = 0.0
+        self._wake.set()
+
+    def _heard(self, message_id: str) -> None:
+        self._fresh.append(message_id)
+        self._wake.set()
+
+    async def _turn(self) -> None:
+        self._wake.clear()
+        loop = asyncio.get_running_loop()
+        try:
+            fresh, self._fresh = self._fresh, []
+            if fresh:
+                self._take_fresh(await self._messages.several(fresh))
+            if loop.time() >= self._scan_at:
+                self._scan_at = loop.time() + self._idle
+                await self._take_due()
+                await self._plan_scan()
+        except Exception:  # the rows are in the table; going on is all that helps
+            log.exception("messages_not_read")
+            self._scan_at = loop.time() + _TROUBLE
+            await asyncio.sleep(min(_TROUBLE, self._idle))
+        try:
+            async with asyncio.timeout_at(self._scan_at):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _plan_scan(self) -> None:
+        due_at = await self._messages.next_due()
+        if due_at is not None:
+            # What is in our hands is due, too, until it is claimed: a second, not a busy loop.
+            self._scan_in(max((due_at - self._clock.now()) / 1000, 1.0 if self._busy else 0.01))
+
+    def _scan_in(self, seconds: float) -> None:
+        self._scan_at = min(self._scan_at, asyncio.get_running_loop().time() + seconds)
+        self._wake.set()
+
+    def _take_fresh(self, dues: Sequence[Due]) -> None:
+        now = self._clock.now()
+        self._take([due for due in dues if due.due_at <= now])
+        for due in dues:
+            if due.due_at > now:
+                self._scan_in((due.due_at - now) / 1000)
+
+    async def _take_due(self) -> None:
+        limit = len(self._busy) + _PAGE
+        due = await self._messages.due(self._clock.now(), limit)
+        self._take(due)
+        if len(due) == limit and len(self._busy) < AT_ONCE:
+            self._scan_in(_NEXT_PAGE)
+
+    def _take(self, dues: Sequence[Due]) -> None:
+        for due in dues:
+            if due.id in self._busy or len(self._busy) >= AT_ONCE:
+                continue
+            task = asyncio.create_task(self._guarded(due))
+            self._busy[due.id] = task
+            task.add_done_callback(partial(self._free, due.id))
+
+    def _free(self, message_id: str, _task: asyncio.Task[None]) -> None:
+        self._busy.pop(message_id, None)
+        if len(self._busy) + 1 == AT_ONCE:
+            self.wake()
+
+    async def _guarded(self, due: Due) -> None:
+        """One message's round; whatever goes wrong in it, others go on, and it is due again when its claim ends."""
+        try:
+            await self._carry(due)
+        except StoreUnavailableError:
+            log.warning("message_not_noted", extra={"placet_facts": {"message": due.id}})
+        except Exception:  # a defect
+            log.exception("message_not_carried", extra={"placet_facts": {"message": due.id}})
+
+    async def _carry(self, due: Due) -> None:
+        """Try every route that is left, in order, until one takes the message."""
+        routes = [route for route in await self._routes(due) if not _done(due.tried, *route)]
+        now = self._clock.now()
+        # Longer than the attempts of this round can take: nobody else may take it up meanwhile.
+        if not await self._messages.claim(due, now + _ATTEMPT_MS * (len(routes) + 1), now):
+            return
+        if not routes:
+            await self._messages.failed(due, "No gateway carries it any more.", now)
+            return
+        tried, reason, left = list(due.tried), "", False
+        for channel, name in routes:
+            if self._clock.now() >= due.expires_at:
+                break
+            carried = await self._ways.send(name, self._outgoing(due, channel, name))
+            now = self._clock.now()
+            if carried.outcome == "accepted":
+                await self._messages.accepted(due, channel, name, carried.reference, now)
+                return
+            reason = f"{name}: {carried.reason}"
+            route = f"{channel}:{name}"
+            if carried.outcome == "refused":
+                tried.append(route)
+            elif carried.unsure:
+                tried.append(route + _UNSURE)
+            left = left or not _done(tried, channel, name)
+        await self._put_off(due, tuple(tried), reason, left=left)
+
+    async def _put_off(self, due: Due, tried: tuple[str, ...], reason: str, *, left: bool) -> None:
+        now = self._clock.now()
+        at = now + self._wait(due.attempts)
+        if left and at < due.expires_at:
+            await self._messages.later(due, at, tried, now, reason)
+            self._scan_in((at - now) / 1000)
+        else:
+            await self._messages.failed(due, reason or "It was not sent in time.", now)
+
+    def _wait(self, attempts: int) -> int:
+        """Milliseconds until the next round, ±20 %."""
+        wait = round(self._schedule[min(attempts, len(self._schedule) - 1)] * 1000)
+        spread = wait // 5
+        return wait - spread + self._entropy.below(2 * spread + 1)
+
+    async def _routes(self, due: Due) -> list[tuple[Channel, str]]:
+        """Channel by channel, the gateways that the application's policy names, else all that carry it."""
+        try:
+            policies = (await self._applications.by_id(due.application_id)).policies
+        except RefusedError:
+            return []  # the application is gone, and its message with it
+        named: dict[Channel, tuple[str, ...]] = {
+            "sms": policies.route_sms,
+            "voice": policies.route_voice,
+            "email": policies.route_email,
+            "whatsapp": policies.route_whatsapp,
+        }
+        return [
+            (channel, name)
+            for channel in due.channels
+            if channel in due.texts
+            for name in self._ways.in_turn(channel, named[channel])
+        ]
+
+    def _outgoing(self, due: Due, channel: Channel, name: str) -> Outgoing:
+        text = due.texts[channel]
+        return Outgoing(
+            id=due.id,
+            channel=channel,
+            to=due.to.address,
+            text=text.text,
+            subject=text.subject,
+            html=text.html,
+            sender=due.sender,
+            language=due.language,
+            gender=due.gender,
+            code=due.code,
+            seconds=max(1, (due.expires_at - self._clock.now()) // 1000),
+            report_url=f"{self._public_url}{REPORTS}/{name}/{due.id}/{due.report_secret}",
+        )
+
+
+def _done(tried: Sequence[str], channel: Channel, name: str) -> bool:
+    """Whether a route is over: it refused, or it left the message without an answer too often."""
+    route = f"{channel}:{name}"
+    return route in tried or tried.count(route + _UNSURE) >= UNSURE_MAX
