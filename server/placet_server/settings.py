@@ -65,6 +65,23 @@ class Settings(Struct, frozen=True, kw_only=True):
         bool,
         Meta(description="Keep messages in `messages.jsonl` where no gateway is set, on any address."),
     ] = False
+    keep_log: Annotated[
+        int, Meta(ge=0, le=36_500, description="Days for which calls stay in the API log; 0: for ever.")
+    ] = 90
+    keep_approvals: Annotated[
+        int,
+        Meta(ge=0, le=36_500, description="Days for which approval requests and receipts stay; 0: for ever."),
+    ] = 365
+    keep_enrollments: Annotated[
+        int,
+        Meta(
+            ge=0, le=36_500, description="Days for which enrolments that came to nothing stay; 0: for ever."
+        ),
+    ] = 30
+    keep_acks: Annotated[
+        int,
+        Meta(ge=0, le=36_500, description="Days for which it is known what a device holds; 0: for ever."),
+    ] = 90
     gateway: Annotated[
         Mapping[str, Any],
         Meta(description="Tables `[gateway.NAME]` of the settings file: what carries codes."),

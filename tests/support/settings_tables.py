@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from placet_server.domain.policies import TABLE
+from placet_server.faces.switches import TABLE as SWITCHES
 from placet_server.settings import PREFIX, table
 
 
@@ -24,6 +25,14 @@ def policy_rows() -> list[str]:
     ]
 
 
+def switch_rows() -> list[str]:
+    """One Markdown row for each switch of a face."""
+    return [
+        f"| {row.face} | `{row.name}` | {row.type.replace('|', ' or ')} | `{_shown(row.default)}` | {row.meaning} |"
+        for row in SWITCHES
+    ]
+
+
 def _shown(default: object) -> str:
     if isinstance(default, bool):
         return "true" if default else "false"
@@ -35,4 +44,4 @@ def _limits(low: int | None, high: int | None) -> str:
 
 
 if __name__ == "__main__":
-    print("\n".join([*settings_rows(), "", *policy_rows()]))
+    print("\n".join([*settings_rows(), "", *switch_rows(), "", *policy_rows()]))

@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from msgspec import Struct, structs
 
+from placet_server.domain.networks import networks
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.texts import LANGUAGES
 from placet_server.ports import Channel
@@ -34,6 +35,7 @@ class Policies(Struct, frozen=True, omit_defaults=True):
     limits_failures_delay: int = 5
     limits_failures_max: int = 100
     limits_requests_per_second: int = 0
+    limits_networks: tuple[str, ...] = ()
     authy_number: str = "none"
     callback_hosts: tuple[str, ...] = ()
     code_length: int = 6
@@ -163,6 +165,11 @@ TABLE: Final[tuple[Policy, ...]] = (
         "Calls that one key may make, in bursts of twice as many; 0: any.",
         0,
         100_000,
+    ),
+    _other(
+        "limits.networks",
+        "networks",
+        "Networks (CIDR), comma separated, from which the keys of the application may be used; (none): any.",
     ),
     _other(
         "authy.number",
@@ -336,6 +343,7 @@ _READERS: Final[dict[str, Callable[[str], Setting | None]]] = {
     "required|none": lambda text: text if text in {"required", "none"} else None,
     "none|entry:2..6": _number_mode,
     "hosts": _hosts,
+    "networks": lambda text: networks(word.strip() for word in text.split(",") if word.strip()),
     "host": lambda text: (
         text.lower() if not text or (text != "*" and _HOST.fullmatch(text.lower())) else None
     ),

@@ -268,11 +268,12 @@ class Gate:
             if scope is not None:
                 raise RefusedError("unauthorized", "Send a valid API key of this installation.")
             return
-        if not allowed(ip, caller.networks):
+        policies = caller.application.policies
+        if not (allowed(ip, caller.networks) and allowed(ip, policies.limits_networks)):
             raise RefusedError("ip_not_allowed", f"This credential may not be used from {ip or 'here'}.")
         if scope is not None and scope not in caller.scopes:
             raise RefusedError("forbidden", f"This needs a key with scope {scope}.")
-        if limit := caller.application.policies.limits_requests_per_second:
+        if limit := policies.limits_requests_per_second:
             self._rate.take(caller.credential, limit, now)
 
 
