@@ -57,12 +57,14 @@ class Plan(NamedTuple):
     """What one operation writes, or nothing of it.
 
     The first ``guards`` steps are conditional: each must take exactly one row, otherwise the rest is skipped and
-    nothing is written. Plans are plain data and can be run again.
+    nothing is written. Plans are plain data and can be run again. One that is ``aside`` writes many rows for which no
+    caller waits: the store runs it where it holds up callers least.
     """
 
     steps: tuple[Step, ...]
     guards: int = 1
     leaf: Leaf | None = None
+    aside: bool = False
 
 
 class Store(Protocol):

@@ -36,7 +36,7 @@ class Places:
             self.begun.append((len(plans), begin(plans)))
             return self.begun[-1][1]
 
-        def elsewhere(plans: Sequence[Plan], ran: Ran | Exception) -> list[Outcome]:
+        def elsewhere(plans: Sequence[Plan], ran: Ran | Exception | None) -> list[Outcome]:
             assert threading.get_ident() != self.loop
             return finish(plans, ran)
 
@@ -125,6 +125,19 @@ async def test_a_batch_is_closed_before_it_holds_up_the_loop(
     assert [name for name in await taken(store) for body in bodies if f'"{name}"' in body] == await taken(
         store
     )
+    assert await check_log(store, []) is None
+
+
+async def test_what_is_written_aside_is_not_run_in_the_loop(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plans that write much for nobody leave the loop to callers; all plans keep their order and fail alone."""
+    places = Places(store, monkeypatch)
+    aside = [create(name)._replace(aside=True) for name in ("c", "d", "a")]
+    plans = [create("a"), create("b"), *aside, create("e"), create("d")]
+    assert await asyncio.gather(*(store.write(each) for each in plans)) == [0, 0, 0, 0, 1, 0, 1]
+    assert [count for count, _ in places.begun] == [1, 1, 2]
+    assert await taken(store) == ["a", "b", "c", "d", "e"]
     assert await check_log(store, []) is None
 
 

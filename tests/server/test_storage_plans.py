@@ -39,7 +39,7 @@ def batches_of(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> list[int]
     sizes: list[int] = []
     finish = store._writer.finish
 
-    def noted(plans: list[Plan], ran: Ran | Exception) -> list[int | Exception]:
+    def noted(plans: list[Plan], ran: Ran | Exception | None) -> list[int | Exception]:
         sizes.append(len(plans))
         return finish(plans, ran)
 

@@ -134,17 +134,21 @@ class SqliteStore:
         self._busy = True
         self._drained.clear()
         plans = [plan for plan, _ in batch]
-        self._thread.submit(self._commit, batch, plans, self._writer.begin(plans))
+        ran = None if plans[0].aside else self._writer.begin(plans)
+        self._thread.submit(self._commit, batch, plans, ran)
 
     def _next_batch(self) -> _Waiting:
+        """The next plans for the loop, or one that is aside."""
         count = steps = 0
-        while count < len(self._waiting) and steps < _STEPS_A_BATCH:
-            steps += len(self._waiting[count][0].steps)
+        for plan, _ in self._waiting:
+            if count and (plan.aside or steps >= _STEPS_A_BATCH):
+                break
             count += 1
+            steps += _STEPS_A_BATCH if plan.aside else len(plan.steps)
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         return batch
 
-    def _commit(self, batch: _Waiting, plans: list[Plan], ran: Ran | Exception) -> None:
+    def _commit(self, batch: _Waiting, plans: list[Plan], ran: Ran | Exception | None) -> None:
         """In the other thread: one hand-over there and one back for the whole batch."""
         outcomes = self._writer.finish(plans, ran)
         self._loop.call_soon_threadsafe(self._finish, batch, outcomes)

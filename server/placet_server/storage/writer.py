@@ -82,17 +82,17 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever it is, other callers' plans are in this batch
             return error
 
-    def finish(self, plans: Sequence[Plan], ran: Ran | Exception) -> list[Outcome]:
+    def finish(self, plans: Sequence[Plan], ran: Ran | Exception | None) -> list[Outcome]:
         """Commit what was begun and answer one outcome each; never raises.
 
-        Where ``begin`` failed, the plans are run again here and take the time that they need.
+        Plans that were not begun, or for which ``begin`` failed, are run here and take the time that they need.
         """
         if self._broken is not None:
             return [StoreUnavailableError(self._broken) for _ in plans]
         self._until = math.inf
         try:
             try:
-                return self._commit(ran if isinstance(ran, Ran) else self._run_again(plans, ran))
+                return self._commit(ran if isinstance(ran, Ran) else self._run_here(plans, ran))
             except Exception as error:  # noqa: BLE001 - whatever a driver makes of bad parameters, only one plan may fail
                 self._roll_back()
                 _raise_if_unavailable(error)
@@ -106,9 +106,9 @@ class Writer:
         """Move the log into the data file and let go of it."""
         self._connection.close()
 
-    def _run_again(self, plans: Sequence[Plan], failed: Exception) -> Ran:
-        """The fast way once more if it was only a matter of time; raises what else was wrong."""
-        if _code(failed) not in _LATER:
+    def _run_here(self, plans: Sequence[Plan], failed: Exception | None) -> Ran:
+        """The fast way without haste; raises what was wrong with the hasty one, unless that was only haste."""
+        if failed is not None and _code(failed) not in _LATER:
             raise failed
         self._begin_patiently()
         return self._run_together(plans)
