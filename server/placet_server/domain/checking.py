@@ -11,11 +11,10 @@ from __future__ import annotations
 import hmac
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from placet_server.domain import codekeys, limits, outbox
 from placet_server.domain.audit import leaf
 from placet_server.domain.destinations import Destination, masked
+from placet_server.domain.drafting import opened
 from placet_server.domain.guard import Guard
 from placet_server.domain.ids import is_id
 from placet_server.domain.limits import Strain
@@ -55,7 +54,6 @@ _ENDED: Final[dict[str, Outcome]] = {
     "cancelled": "expired",
     "replaced": "expired",
 }
-_decode: Final = msgspec.msgpack.Decoder(Kept).decode
 
 
 class _Tried(NamedTuple):
@@ -216,7 +214,7 @@ class Checking:
             outbox.announce(self._bus, written)
 
     def _kept(self, tried: _Tried) -> Kept:
-        return _decode(self._sealer.open("pii", "codes", tried.id, tried.sealed))
+        return opened(self._sealer, tried.id, tried.sealed)
 
 
 def _ended(tried: _Tried, now: int) -> Outcome | None:

@@ -30,6 +30,11 @@ def of_destination(sealer: Sealer, org: str, destination: Destination) -> bytes:
     return sealer.index("code", f"{org} {destination.address}")
 
 
+def of_code(sealer: Sealer, code_id: str) -> bytes:
+    """Under what failures are counted with a code that went to nobody."""
+    return sealer.index("code", code_id)
+
+
 def of_purpose(sealer: Sealer, purpose: str) -> bytes:
     """What binds a code to a purpose; nothing for none."""
     return sealer.index("code_purpose", purpose) if purpose else b""

@@ -8,21 +8,18 @@ plan: budgets and balance as guards, the code, the message that carries it, the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
-import msgspec
 from msgspec import structs
 
-from placet_protocol.errors import TextError
-from placet_protocol.text import clean
-from placet_server.domain import codekeys, limits, texts
+from placet_server.domain import codekeys, limits
 from placet_server.domain.audit import leaf
 from placet_server.domain.checking import Checking
-from placet_server.domain.destinations import Destination, masked, of_user
+from placet_server.domain.destinations import Destination, masked
+from placet_server.domain.drafting import Drafting, Wish, opened, own
 from placet_server.domain.guard import Guard, Taken
 from placet_server.domain.ids import is_id, made_at, new_id
-from placet_server.domain.mail import MessageDraft
-from placet_server.domain.messages import Messages, Prepared, owner
+from placet_server.domain.messages import Messages, owner
 from placet_server.domain.notices import Notices
 from placet_server.domain.onecode import (
     RESTRICTED,
@@ -35,27 +32,23 @@ from placet_server.domain.onecode import (
     Outcome,
 )
 from placet_server.domain.refusals import RefusedError
-from placet_server.domain.shapes import LENGTH_MAX, Shape, draw
+from placet_server.domain.shapes import draw
 from placet_server.domain.users import Users
-from placet_server.domain.values import Caller, User, UserRef
-from placet_server.ports import Bus, Entropy, Row, Sealer, Sql, Step, Store, plan, step
+from placet_server.domain.values import Caller, UserRef
+from placet_server.ports import Bus, Channel, Entropy, Leaf, Row, Sealer, Sql, Step, Store, plan, step
 
 __all__ = ["Checked", "CodeDraft", "CodeInfo", "CodeStatus", "Codes", "Issued", "Outcome"]
 
 KEPT_MS: Final = 24 * 3_600_000
 """How long an ended code can be told from one that never was."""
-_VALUE_MIN: Final = 4
+INNER: Final = "\0"
+"""How purposes of the server itself begin: no caller can write it."""
+_LAPS: Final = 8
 _AT_ONCE: Final = 1_000
 
 ExtraGuard = Callable[[Issued], Step] | None
 """Gives a further guard of the plan for the answer that the caller is about to get."""
 
-_ADD: Final = Sql(
-    "code_add",
-    "INSERT INTO codes (id, application, owner, user_id, lookup, subject, prefix, purpose, ip, status, mac, key, tries,"
-    " tries_left, expires_at, erase_at, message, sealed)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'live', ?, ?, ?, ?, ?, ?, ?, ?)",
-)
 _LIVE_OF: Final = "lookup = ? AND owner = ? AND purpose = ? AND status = 'live' AND expires_at > ?"
 _WITHDRAW_LIVE: Final = Sql(
     "messages_withdraw",
@@ -74,7 +67,7 @@ _CARRY: Final = Sql(
     "code_carry", "UPDATE codes SET message = ? WHERE id = ? AND status = 'live' AND expires_at > ?"
 )
 _COLUMNS: Final = (
-    "SELECT c.id, c.status, c.tries, c.tries_left, c.expires_at, c.message, c.user_id, c.sealed, m.status, c.lookup"
+    "SELECT c.id, c.status, c.tries, c.tries_left, c.expires_at, c.message, c.user_id, c.sealed, m.status, c.ip"
     " FROM codes c LEFT JOIN messages m ON m.id = c.message"
 )
 _GET: Final = Sql("code", f"{_COLUMNS} WHERE c.id = ? AND c.owner = ?")
@@ -92,22 +85,6 @@ _ERASE: Final = Sql(
     "codes_erase",
     f"UPDATE codes SET mac = NULL, erase_at = erase_at + ? WHERE {_FIRST_TO_ERASE} AND erase_at = expires_at",  # noqa: S608 - as above
 )
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Kept).decode
-
-
-class _Wish(NamedTuple):
-    """A draft with everything decided: for whom, how long, how often."""
-
-    kept: Kept
-    user_id: str | None
-    lookup: bytes
-    subject: bytes
-    purpose: bytes
-    ip: bytes | None
-    tries: int
-    left: int
 
 
 class Codes:
@@ -128,9 +105,9 @@ class Codes:
         self._sealer = sealer
         self._entropy = entropy
         self._bus = bus
-        self._users = users
         self._guard = guard
         self._messages = messages
+        self._drafting = Drafting(sealer, users, guard, messages)
         self._checking = Checking(store, sealer, entropy, bus, notices, users)
 
     async def issue(
@@ -151,15 +128,16 @@ class Codes:
         ``too_many_codes``, ``no_credit`` and ``idempotency_conflict``.
         """
         code_id = new_id(now, self._entropy)
-        wish = await self._wish(caller, draft, code_id)
-        value = draw(wish.kept.shape, self._entropy) if draft.value is None else _own(draft.value)
+        wish = await self._drafting.wish(caller, draft, code_id)
+        value = draw(wish.kept.shape, self._entropy) if draft.value is None else own(draft.value)
         if repeatable:
             wish = wish._replace(kept=structs.replace(wish.kept, value=value))
         before: tuple[Step, ...] = ()
         if draft.replaces:
             live = (wish.lookup, owner(caller), wish.purpose, now)
             before = (step(_WITHDRAW_LIVE, now, *live), step(_REPLACE_LIVE, *live))
-        return await self._write(caller, code_id, wish, value, now, draft.ip or ip, before, extra_guard)
+        ip = draft.ip or ip
+        return await self._write(caller, code_id, wish, value, now, ip, before, [], extra_guard)
 
     async def check(
         self,
@@ -197,45 +175,35 @@ class Codes:
                 "too_many_codes", "The last code is still on its way.", retry_after=-(-wait // 1000)
             )
         new = new_id(now, self._entropy)
-        wish = self._bound(caller, kept, row[6], new, draft_ip=None, tries=row[2], left=row[3])
-        ends = step(_END, "replaced", code_id, now, row[3])
-        withdrawn = () if row[5] is None else (self._messages.withdraw(row[5], now),)
+        wish = self._drafting.bound(caller, kept, row[6], new, ip=row[9], tries=row[2], left=row[3])
+        ends = Taken(step(_END, "replaced", code_id, now, row[3]), "ended", b"")
         value = draw(kept.shape, self._entropy)
-        return await self._write(caller, new, wish, value, now, ip, withdrawn, None, ends)
+        return await self._write(caller, new, wish, value, now, ip, self._withdrawn(row, now), [ends])
 
-    async def repeat(self, caller: Caller, code_id: str, now: int, *, ip: str = "") -> Issued:
-        """Send a repeatable live code once more; neither its end nor its tries change.
+    async def repeat(
+        self, caller: Caller, code_id: str, now: int, *, channels: tuple[Channel, ...] = (), ip: str = ""
+    ) -> Issued:
+        """Send a repeatable live code once more, perhaps by other channels; neither its end nor its tries change.
 
         Raises ``not_found``, ``not_pending``, ``invalid_request`` when it is not repeatable, and what sending raises.
         """
         row = await self._row(caller, code_id)
         self._live(row, now)
         kept = self._kept(row)
-        if kept.value is None or kept.destination is None:
+        value = kept.value
+        if value is None or kept.destination is None:
             raise RefusedError("invalid_request", "This code cannot be sent again; ask for a new one.")
-        prepared = self._message(caller, kept, kept.value, code_id, row[4], now, ip)
-        carry = step(_CARRY, None if prepared is None else prepared.id, code_id, now)
-        taken = [] if prepared is None else prepared.taken
-        withdrawn = () if row[5] is None else (self._messages.withdraw(row[5], now),)
-        add = () if prepared is None else (prepared.add,)
-        guards = (carry, *(each.step for each in taken))
+        if channels:
+            channels = self._guard.channels(caller, kept.destination, channels)
+            kept = structs.replace(kept, channels=channels)
+        prepared = self._drafting.message(caller, kept, value, code_id, row[4], now, ip)
+        carry = Taken(step(_CARRY, prepared.id, code_id, now), "ended", b"")
         entry = leaf(now, "code.repeated", caller.org, code_id, application=caller.application.id)
-        failed = await self._store.write(plan(*guards, *withdrawn, *add, guards=len(guards), leaf=entry))
-        if failed == 1:
-            raise _not_live("ended")
-        if failed:
-            raise await self._messages.refusal(caller, kept.destination, taken[failed - 2], now)
-        if prepared is not None:
+        steps = (*self._withdrawn(row, now), *prepared.steps)
+        await self._plan(caller, kept, [carry, *prepared.taken], steps, entry, now)
+        if prepared.id is not None:
             self._bus.publish("message", prepared.id)
-        return Issued(
-            code_id,
-            kept.value,
-            row[4],
-            row[2],
-            kept.destination,
-            None if prepared is None else prepared.id,
-            kept.seconds,
-        )
+        return Issued(code_id, value, row[4], row[2], kept.destination, prepared.id, kept.seconds)
 
     async def get(self, caller: Caller, code_id: str, now: int) -> CodeInfo:
         """How a code of this caller stands; raises ``not_found``."""
@@ -263,12 +231,12 @@ class Codes:
 
     async def cancel(self, caller: Caller, code_id: str, now: int) -> CodeInfo:
         """End a live code; a message that was not sent yet is not sent. Raises ``not_found``, ``not_pending``."""
-        for _ in range(_VALUE_MIN):
+        for _ in range(_LAPS):
             row = await self._row(caller, code_id)
             self._live(row, now)
-            withdrawn = () if row[5] is None else (self._messages.withdraw(row[5], now),)
             entry = leaf(now, "code.cancelled", caller.org, code_id, application=caller.application.id)
-            ended = plan(step(_END, "cancelled", code_id, now, row[3]), *withdrawn, leaf=entry)
+            end = step(_END, "cancelled", code_id, now, row[3])
+            ended = plan(end, *self._withdrawn(row, now), leaf=entry)
             if await self._store.write(ended) == 0:
                 break
         return await self.get(caller, code_id, now)
@@ -286,174 +254,52 @@ class Codes:
                 plan(step(_DROP, now, _AT_ONCE), step(_ERASE, KEPT_MS, now, _AT_ONCE), guards=0)
             )
 
-    async def _wish(self, caller: Caller, draft: CodeDraft, code_id: str) -> _Wish:
-        """The draft within policy; raises as ``issue``."""
-        policies = caller.application.policies
-        destination = draft.destination or await self._of_user(draft)
-        channels = draft.channels
-        if channels:
-            if destination is None:
-                raise RefusedError("invalid_destination", "This user has nothing that the channel reaches.")
-            channels = self._guard.channels(caller, destination, channels)
-        shape = draft.shape or Shape(policies.code_length)
-        length = max(policies.code_min_length, min(shape.length, LENGTH_MAX))
-        seconds = max(1, min(draft.seconds or policies.code_seconds, policies.code_max_seconds))
-        tries = max(1, min(draft.tries or policies.code_tries, policies.code_max_tries))
-        kept = Kept(
-            kind=None if destination is None else destination.kind,
-            address="" if destination is None else destination.address,
-            purpose=draft.purpose,
-            channels=channels,
-            shape=shape if shape.length == length else structs.replace(shape, length=length),
-            seconds=seconds,
-            text=_clean("text", draft.text, newline=True),
-            subject=_clean("subject", draft.subject),
-            sender=_clean("sender", draft.sender) or policies.code_sender or None,
-            language=texts.language(draft.language or policies.code_language, policies.code_language),
-            gender=draft.gender,
-        )
-        user_id = None if draft.user is None else draft.user.id
-        return self._bound(caller, kept, user_id, code_id, draft_ip=draft.ip, tries=tries, left=tries)
-
-    def _bound(
-        self,
-        caller: Caller,
-        kept: Kept,
-        user_id: str | None,
-        code_id: str,
-        *,
-        draft_ip: str | None,
-        tries: int,
-        left: int,
-    ) -> _Wish:
-        destination = kept.destination
-        subject = lookup = None
-        if destination is not None:
-            subject = lookup = codekeys.of_destination(self._sealer, caller.org, destination)
-        if user_id is not None:
-            lookup = codekeys.of_user(self._sealer, UserRef(user_id, caller.org, 0, 0, False))
-        lookup = lookup or self._sealer.index("code", code_id)
-        return _Wish(
-            kept,
-            user_id,
-            lookup,
-            subject or lookup,
-            codekeys.of_purpose(self._sealer, kept.purpose),
-            codekeys.of_ip(self._sealer, draft_ip),
-            tries,
-            left,
-        )
-
-    async def _of_user(self, draft: CodeDraft) -> Destination | None:
-        if draft.user is None:
-            return None
-        user = draft.user if isinstance(draft.user, User) else await self._users.by_id(draft.user.id)
-        return of_user(user, "email" if draft.channels[:1] == ("email",) else "phone")
-
     async def _write(
         self,
         caller: Caller,
         code_id: str,
-        wish: _Wish,
+        wish: Wish,
         value: str,
         now: int,
         ip: str,
         before: tuple[Step, ...],
-        extra_guard: ExtraGuard,
-        ends: Step | None = None,
+        guards: list[Taken],
+        extra_guard: ExtraGuard = None,
     ) -> Issued:
-        kept, application = wish.kept, caller.application
-        expires_at = now + kept.seconds * 1000
-        prepared = self._message(caller, kept, value, code_id, expires_at, now, ip)
-        message_id = None if prepared is None else prepared.id
-        destination = kept.destination
-        issued = Issued(code_id, value, expires_at, wish.tries, destination, message_id, kept.seconds)
-        prefix = None
-        if (
-            prepared is not None
-            and destination is not None
-            and destination.kind == "phone"
-            and application.policies.code_breaker
-        ):
-            prefix = self._guard.prefix(caller, destination)
-        mac = codekeys.mac(
-            self._sealer, codekeys.VERSION, code_id, caller.org, wish.lookup, wish.purpose, value
-        )
-        add = step(
-            _ADD,
-            code_id,
-            application.id,
-            owner(caller),
-            wish.user_id,
-            wish.lookup,
-            wish.subject,
-            prefix,
-            wish.purpose,
-            wish.ip,
-            mac,
-            codekeys.VERSION,
-            wish.tries,
-            wish.left,
-            expires_at,
-            expires_at,
-            message_id,
-            self._sealer.seal("pii", "codes", code_id, _encode(kept)),
-        )
-        taken = [] if prepared is None else prepared.taken
-        if ends is not None:
-            taken = [Taken(ends, "ended", b""), *taken]
+        """One plan: the guards and those of the message, what ends ``before``, the code, its message."""
+        kept, expires_at = wish.kept, now + wish.kept.seconds * 1000
+        prepared = self._drafting.message(caller, kept, value, code_id, expires_at, now, ip)
+        issued = Issued(code_id, value, expires_at, wish.tries, kept.destination, prepared.id, kept.seconds)
         if extra_guard is not None:
-            taken = [Taken(extra_guard(issued), "repeated", b""), *taken]
-        message = () if prepared is None else (prepared.add,)
+            guards = [Taken(extra_guard(issued), "repeated", b""), *guards]
+        add = self._drafting.row(caller, code_id, wish, value, expires_at, prepared.id)
         entry = leaf(
-            now, "code.issued", caller.org, code_id, application=application.id, expires_at=expires_at
+            now, "code.issued", caller.org, code_id, application=caller.application.id, expires_at=expires_at
         )
-        guards = tuple(each.step for each in taken)
-        failed = await self._store.write(
-            plan(*guards, *before, add, *message, guards=len(guards), leaf=entry)
+        await self._plan(
+            caller, kept, [*guards, *prepared.taken], (*before, add, *prepared.steps), entry, now
         )
-        if failed:
-            raise await self._refusal(caller, destination, taken[failed - 1], now)
-        if message_id is not None:
-            self._bus.publish("message", message_id)
+        if prepared.id is not None:
+            self._bus.publish("message", prepared.id)
         return issued
 
-    def _message(
-        self, caller: Caller, kept: Kept, value: str, code_id: str, expires_at: int, now: int, ip: str
-    ) -> Prepared | None:
-        """The message that carries a code, or None when nothing is to be sent."""
-        destination = kept.destination
-        if not kept.channels or destination is None:
-            return None
-        facts = texts.Facts(value, caller.application.name, now, expires_at)
-        draft = MessageDraft(
-            to=destination,
-            channels=kept.channels,
-            texts=texts.code_texts(
-                kept.channels,
-                facts,
-                tag=kept.language,
-                template=kept.text,
-                subject=kept.subject,
-                origin=caller.application.policies.code_origin,
-            ),
-            expires_at=expires_at,
-            kind="code",
-            sender=kept.sender,
-            language=kept.language,
-            gender=kept.gender,
-            code=value,
-        )
-        return self._messages.prepare(caller, draft, now, ip=ip, code_id=code_id)
-
-    async def _refusal(
-        self, caller: Caller, destination: Destination | None, taken: Taken, now: int
-    ) -> RefusedError:
-        if taken.kind == "repeated":
-            return RefusedError("idempotency_conflict", "A call with this Idempotency-Key was just taken.")
-        if taken.kind == "ended" or destination is None:
-            return _not_live("ended")
-        return await self._messages.refusal(caller, destination, taken, now)
+    async def _plan(
+        self,
+        caller: Caller,
+        kept: Kept,
+        taken: list[Taken],
+        steps: tuple[Step, ...],
+        entry: Leaf,
+        now: int,
+    ) -> None:
+        """Write all or nothing; raises the refusal of the guard that took no row."""
+        guards = [each.step for each in taken]
+        failed = await self._store.write(plan(*guards, *steps, guards=len(guards), leaf=entry))
+        if not failed:
+            return
+        if taken[failed - 1].kind == "ended":
+            raise _not_live("ended")
+        raise await self._messages.refusal(caller, kept.destination, taken[failed - 1], now)
 
     async def _row(self, caller: Caller, code_id: str) -> Row:
         row = await self._store.row(_GET, (code_id, owner(caller))) if is_id(code_id) else None
@@ -467,8 +313,12 @@ class Codes:
         if (status := _status(row, now)) != "live":
             raise _not_live(status)
 
+    def _withdrawn(self, row: Row, now: int) -> tuple[Step, ...]:
+        """What ends the message of a code that ends."""
+        return () if row[5] is None else (self._messages.withdraw(row[5], now),)
+
     def _kept(self, row: Row) -> Kept:
-        return _decode(self._sealer.open("pii", "codes", row[0], row[7]))
+        return opened(self._sealer, row[0], row[7])
 
     def _info(self, row: Row, now: int) -> CodeInfo:
         kept = self._kept(row)
@@ -477,7 +327,7 @@ class Codes:
             status=_status(row, now),
             channels=kept.channels,
             destination="" if kept.destination is None else masked(kept.destination),
-            purpose=kept.purpose,
+            purpose=kept.purpose.removeprefix(INNER),
             tries=row[2],
             left=row[3],
             created_at=made_at(row[0]),
@@ -495,23 +345,3 @@ def _status(row: Row, now: int) -> CodeStatus:
 
 def _not_live(status: str) -> RefusedError:
     return RefusedError("not_pending", "This code does not count any more.", state=status)
-
-
-def _own(value: str) -> str:
-    if (
-        not (_VALUE_MIN <= len(value) <= LENGTH_MAX and value.isascii() and value.isprintable())
-        or " " in value
-    ):
-        raise RefusedError(
-            "invalid_request", f"A code has {_VALUE_MIN} to {LENGTH_MAX} visible ASCII characters."
-        )
-    return value
-
-
-def _clean(name: str, text: str | None, *, newline: bool = False) -> str | None:
-    if text is None:
-        return None
-    try:
-        return clean(text.replace("\r\n", "\n") if newline else text, newline=newline)
-    except TextError as error:
-        raise RefusedError("invalid_text", f"{name}: {error.detail}") from None

@@ -12,28 +12,25 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from msgspec import Struct
 
 from placet_protocol.errors import TextError
-from placet_protocol.jose import b64u
 from placet_protocol.text import clean
-from placet_server.domain import outbox
+from placet_server.domain import messagerows, outbox
 from placet_server.domain.applications import Applications
 from placet_server.domain.audit import leaf
 from placet_server.domain.chunks import PLACES, chunks
-from placet_server.domain.destinations import Destination, Kind, masked
+from placet_server.domain.destinations import Destination, masked
 from placet_server.domain.guard import Guard, Taken
-from placet_server.domain.ids import first_id, is_id, made_at, new_id
+from placet_server.domain.ids import first_id, is_id, new_id
 from placet_server.domain.mail import (
     UNSENT,
     Due,
-    Gender,
     MessageDraft,
     MessageInfo,
     Reported,
 )
+from placet_server.domain.messagerows import DUE_COLUMNS, INFO_COLUMNS, owner
 from placet_server.domain.refusals import RefusedError
-from placet_server.domain.segments import parts
 from placet_server.domain.texts import Text
 from placet_server.domain.values import Caller, Page
 from placet_server.ports import (
@@ -45,13 +42,14 @@ from placet_server.ports import (
     Sql,
     Step,
     Store,
-    UnsealableError,
     plan,
     step,
 )
 
 Charge = Callable[[Caller], Step | None]
 """The guard that pays for one message, or None where nothing is counted."""
+
+__all__ = ["LIFE_MS", "NOTHING", "Charge", "Messages", "Prepared", "cleaned", "owner"]
 
 LIFE_MS: Final = 24 * 3_600_000
 """How long a plain message is tried that says nothing else."""
@@ -60,25 +58,16 @@ _KEPT_MS: Final = 30 * 86_400_000
 _PAGE_MAX: Final = 200
 _AT_ONCE: Final = 500
 _SUBJECT_MAX: Final = 200
-_SECRET_BYTES: Final = 24
 
-_ADD: Final = Sql(
-    "message_add",
-    "INSERT INTO messages (id, application, owner, code, kind, status, channels, parts, attempts, tried, due_at,"
-    " expires_at, updated_at, recipient, sealed) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, 0, '', ?, ?, ?, ?, ?)",
-)
-_DUE_COLUMNS: Final = (
-    "id, application, kind, status, channels, code, tried, attempts, due_at, expires_at, sealed"
-)
 _DUE: Final = Sql(
     "messages_due",
-    f"SELECT {_DUE_COLUMNS} FROM messages WHERE due_at <= ? ORDER BY due_at, id LIMIT ?",  # noqa: S608 - constant text
+    f"SELECT {DUE_COLUMNS} FROM messages WHERE due_at <= ? ORDER BY due_at, id LIMIT ?",  # noqa: S608 - constant text
 )
 _BY_IDS: Final = Sql(
     "messages_by_ids",
-    f"SELECT {_DUE_COLUMNS} FROM messages WHERE id IN {PLACES} AND due_at IS NOT NULL",  # noqa: S608 - as above
+    f"SELECT {DUE_COLUMNS} FROM messages WHERE id IN {PLACES} AND due_at IS NOT NULL",  # noqa: S608 - as above
 )
-_ONE: Final = Sql("message_sealed", f"SELECT {_DUE_COLUMNS} FROM messages WHERE id = ?")  # noqa: S608 - as above
+_ONE: Final = Sql("message_sealed", f"SELECT {DUE_COLUMNS} FROM messages WHERE id = ?")  # noqa: S608 - as above
 _NEXT: Final = Sql("messages_next", "SELECT min(due_at) FROM messages WHERE due_at IS NOT NULL")
 _CLAIM: Final = Sql(
     "message_claim",
@@ -116,44 +105,27 @@ _WITHDRAW: Final = Sql(
 )
 _OVER: Final = Sql(
     "messages_over",
-    f"SELECT {_DUE_COLUMNS} FROM messages WHERE sealed IS NOT NULL AND expires_at <= ?"  # noqa: S608 - constant text
+    f"SELECT {DUE_COLUMNS} FROM messages WHERE sealed IS NOT NULL AND expires_at <= ?"  # noqa: S608 - constant text
     " ORDER BY expires_at LIMIT ?",
 )
 _ERASE: Final = Sql("message_erase", "UPDATE messages SET sealed = NULL WHERE id = ? AND due_at IS NULL")
 _DROP: Final = Sql("messages_drop", "DELETE FROM messages WHERE id < ? AND sealed IS NULL")
-_INFO_COLUMNS: Final = (
-    "id, application, kind, status, channels, channel, gateway, parts, attempts, reason, reference, code, updated_at,"
-    " expires_at, recipient"
-)
-_GET: Final = Sql("message", f"SELECT {_INFO_COLUMNS} FROM messages WHERE id = ? AND ? IN ('', owner)")  # noqa: S608 - as above
+_GET: Final = Sql("message", f"SELECT {INFO_COLUMNS} FROM messages WHERE id = ? AND ? IN ('', owner)")  # noqa: S608 - as above
 _PAGE: Final = Sql(
     "messages_page",
-    f"SELECT {_INFO_COLUMNS} FROM messages WHERE id < ? AND ? IN ('', owner) ORDER BY id DESC LIMIT ?",  # noqa: S608 - as above
+    f"SELECT {INFO_COLUMNS} FROM messages WHERE id < ? AND ? IN ('', owner) ORDER BY id DESC LIMIT ?",  # noqa: S608 - as above
 )
-
-
-class _Sealed(Struct, frozen=True, array_like=True):
-    """What is sealed of a message."""
-
-    kind: Kind
-    address: str
-    texts: dict[Channel, Text]
-    sender: str | None
-    language: str
-    gender: Gender
-    code: str | None
 
 
 class Prepared(NamedTuple):
-    """A message that is ready to be written: the guards of its plan, and its row."""
+    """A message that is ready to be written: the guards of its plan, and its row. All empty when there is none."""
 
-    id: str
+    id: str | None
     taken: list[Taken]
-    add: Step
+    steps: tuple[Step, ...]
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(_Sealed).decode
+NOTHING: Final = Prepared(None, [], ())
 
 
 class Messages:
@@ -193,41 +165,18 @@ class Messages:
         """
         channels = self._guard.channels(caller, draft.to, draft.channels)
         draft = _checked(draft, channels, now)
-        prepared = self.prepare(caller, draft, now, ip=ip)
-        entry = leaf(
-            now,
-            "message.accepted",
-            caller.org,
-            prepared.id,
-            application=caller.application.id,
-            kind=draft.kind,
-        )
-        info = MessageInfo(
-            id=prepared.id,
-            application=caller.application.id,
-            kind=draft.kind,
-            status="queued",
-            channels=channels,
-            channel=None,
-            gateway=None,
-            to=masked(draft.to),
-            parts=_parts(draft),
-            attempts=0,
-            reason=None,
-            reference=None,
-            code_id=None,
-            created_at=now,
-            updated_at=now,
-            expires_at=draft.expires_at,
-        )
-        taken = prepared.taken
+        message_id, taken, steps = self.prepare(caller, draft, now, ip=ip)
+        assert message_id is not None  # only a code without channels has none
+        info = messagerows.new_info(caller, message_id, draft, now)
         if extra_guard is not None:
             taken = [Taken(extra_guard(info), "repeated", b""), *taken]
-        guards = tuple(each.step for each in taken)
-        failed = await self._store.write(plan(*guards, prepared.add, guards=len(guards), leaf=entry))
+        facts = {"application": caller.application.id, "kind": draft.kind}
+        entry = leaf(now, "message.accepted", caller.org, message_id, **facts)
+        guards = [each.step for each in taken]
+        failed = await self._store.write(plan(*guards, *steps, guards=len(guards), leaf=entry))
         if failed:
             raise await self.refusal(caller, draft.to, taken[failed - 1], now)
-        self._bus.publish("message", prepared.id)
+        self._bus.publish("message", message_id)
         return info
 
     def prepare(
@@ -238,38 +187,16 @@ class Messages:
         taken = self._guard.take(caller, draft.to, ip, now, counts=draft.kind == "code")
         if (paid := self._charge(caller)) is not None:
             taken.append(Taken(paid, "credit", b""))
-        body = _Sealed(
-            draft.to.kind,
-            draft.to.address,
-            draft.texts,
-            draft.sender,
-            draft.language,
-            draft.gender,
-            draft.code,
-        )
-        add = step(
-            _ADD,
-            message_id,
-            caller.application.id,
-            owner(caller),
-            code_id,
-            draft.kind,
-            " ".join(draft.channels),
-            _parts(draft),
-            draft.send_at or now,
-            draft.expires_at,
-            now,
-            self._sealer.seal("pii", "recipients", message_id, masked(draft.to).encode()),
-            self._sealer.seal("pii", "messages", message_id, _encode(body)),
-        )
-        return Prepared(message_id, taken, add)
+        add = messagerows.add(self._sealer, caller, message_id, draft, code_id, now)
+        return Prepared(message_id, taken, (add,))
 
-    async def refusal(self, caller: Caller, to: Destination, taken: Taken, now: int) -> RefusedError:
-        """Why one of a message's guards took no row."""
+    async def refusal(self, caller: Caller, to: Destination | None, taken: Taken, now: int) -> RefusedError:
+        """Why one of the guards of a message or code took no row."""
         if taken.kind == "repeated":
             return RefusedError("idempotency_conflict", "A call with this Idempotency-Key was just taken.")
         if taken.kind == "credit":
             return RefusedError("no_credit", "The balance of this credential is used up.")
+        assert to is not None  # the guards left count messages to somewhere
         return await self._guard.refusal(caller, to, taken, now)
 
     @staticmethod
@@ -283,19 +210,27 @@ class Messages:
         row = await self._store.row(_GET, (message_id, whose)) if is_id(message_id) else None
         if row is None:
             raise RefusedError("not_found", "There is no such message.")
-        return self._info(row)
+        return messagerows.info(self._sealer, row)
 
     async def page(self, caller: Caller | None, *, after: str | None = None, limit: int = 50) -> Page:
         """Messages of this caller (of all, for the operator), newest first, at most 200."""
         limit = max(1, min(limit, _PAGE_MAX))
         whose = "" if caller is None else owner(caller)
         rows = await self._store.rows(_PAGE, (after or "g", whose, limit + 1))  # "g" is behind every id
-        found = tuple(self._info(row) for row in rows[:limit])
+        found = tuple(messagerows.info(self._sealer, row) for row in rows[:limit])
         return Page(found, found[-1].id if len(rows) > limit else None)
 
     async def due(self, now: int, limit: int = 100) -> list[Due]:
         """What should be sent by now, longest due first."""
-        return self._opened(await self._store.rows(_DUE, (now, limit)))
+        rows = await self._store.rows(_DUE, (now, limit))
+        found = self._opened(rows)
+        if len(found) < len(rows):  # what does not open would be due for ever
+            damaged = {row[0] for row in rows} - {due.id for due in found}
+            reason = "Its sealed text does not open."
+            await self._store.write(
+                plan(*(step(_END, "failed", reason, now, each) for each in damaged), guards=0)
+            )
+        return found
 
     async def several(self, message_ids: Sequence[str]) -> list[Due]:
         """Those of these that are still to be sent, oldest first."""
@@ -312,7 +247,11 @@ class Messages:
 
         It is due again at ``until`` should the attempt, or this process, fail.
         """
-        return await self._store.write(plan(step(_CLAIM, until, now, due.id, due.attempts, now))) == 0
+        if await self._store.write(plan(step(_CLAIM, until, now, due.id, due.attempts, now))) == 0:
+            return True
+        if due.expires_at <= now:
+            await self.expire(now)
+        return False
 
     async def accepted(self, due: Due, channel: Channel, gateway: str, reference: str, now: int) -> None:
         """A gateway took it; ``reference`` is the gateway's own id. Text and destination stay until it is reported."""
@@ -334,7 +273,7 @@ class Messages:
 
         The first final state stays. No report says anything about the code.
         """
-        good = hmac.compare_digest(self._secret(message_id).encode(), secret.encode("utf-8", "replace"))
+        good = self._is_secret(message_id, secret)
         row = await self._store.row(_ONE, (message_id,)) if good and is_id(message_id) else None
         if row is None:
             return False
@@ -344,7 +283,7 @@ class Messages:
 
     async def carried(self, message_id: str, secret: str) -> Due | None:
         """A message that a gateway fetches by its secret address, until it is reported or over; else None."""
-        good = hmac.compare_digest(self._secret(message_id).encode(), secret.encode("utf-8", "replace"))
+        good = self._is_secret(message_id, secret)
         row = await self._store.row(_ONE, (message_id,)) if good and is_id(message_id) else None
         return None if row is None else next(iter(self._opened([row])), None)
 
@@ -400,87 +339,12 @@ class Messages:
         return True
 
     def _opened(self, rows: list[Row]) -> list[Due]:
-        """Rows as a deliverer needs them, without those that are erased or damaged."""
-        found = []
-        for row in rows:
-            (
-                message_id,
-                application,
-                kind,
-                status,
-                channels,
-                code,
-                tried,
-                attempts,
-                due_at,
-                expires_at,
-                sealed,
-            ) = row
-            if sealed is None:
-                continue
-            try:
-                body = _decode(self._sealer.open("pii", "messages", message_id, sealed))
-            except UnsealableError:
-                continue  # one damaged row must not stop the others; it ends when its time is over
-            found.append(
-                Due(
-                    id=message_id,
-                    application_id=application,
-                    kind=kind,
-                    status=status,
-                    channels=tuple(channels.split()),
-                    to=Destination(body.kind, Destination(body.kind, body.address).dialled),
-                    texts=body.texts,
-                    sender=body.sender,
-                    language=body.language,
-                    gender=body.gender,
-                    code=body.code,
-                    code_id=code,
-                    tried=tuple(tried.split()),
-                    attempts=attempts,
-                    due_at=due_at or 0,
-                    created_at=made_at(message_id),
-                    expires_at=expires_at,
-                    report_secret=self._secret(message_id),
-                )
-            )
-        return found
+        """Rows as a deliverer needs them, without those that are erased or damaged: one must not stop the others."""
+        return [due for row in rows if (due := messagerows.due(self._sealer, row)) is not None]
 
-    def _info(self, row: Row) -> MessageInfo:
-        recipient = row[14]
-        return MessageInfo(
-            id=row[0],
-            application=row[1],
-            kind=row[2],
-            status=row[3],
-            channels=tuple(row[4].split()),
-            channel=row[5],
-            gateway=row[6],
-            to=""
-            if recipient is None
-            else self._sealer.open("pii", "recipients", row[0], recipient).decode(),
-            parts=row[7],
-            attempts=row[8],
-            reason=row[9],
-            reference=row[10],
-            code_id=row[11],
-            created_at=made_at(row[0]),
-            updated_at=row[12],
-            expires_at=row[13],
-        )
-
-    def _secret(self, message_id: str) -> str:
-        return b64u(self._sealer.mac("report", message_id.encode("utf-8", "replace"))[:_SECRET_BYTES])
-
-
-def owner(caller: Caller) -> str:
-    """To whom a code or message belongs: the application, or on a face the credential."""
-    return caller.application.id if caller.face == "native" else caller.credential
-
-
-def _parts(draft: MessageDraft) -> int:
-    text = draft.texts.get("sms")
-    return 1 if text is None else parts(text.text)
+    def _is_secret(self, message_id: str, secret: str) -> bool:
+        good = messagerows.secret(self._sealer, message_id)
+        return hmac.compare_digest(good.encode(), secret.encode("utf-8", "replace"))
 
 
 def _checked(draft: MessageDraft, channels: tuple[Channel, ...], now: int) -> MessageDraft:

@@ -21,9 +21,11 @@ from placet_server.domain.notices import Notices
 from placet_server.domain.organizations import Organizations
 from placet_server.domain.outbox import Outbox
 from placet_server.domain.receipts import Receipts
+from placet_server.domain.recovery import RecoveryCodes
 from placet_server.domain.softtokens import SoftTokens
 from placet_server.domain.usage import Usage
 from placet_server.domain.users import Users
+from placet_server.domain.verifications import PhoneVerifications
 from placet_server.ports import (
     Bus,
     Entropy,
@@ -50,6 +52,8 @@ class Domain:
     enrollments: Enrollments
     soft_tokens: SoftTokens
     codes: Codes
+    phone_verifications: PhoneVerifications
+    recovery_codes: RecoveryCodes
     messages: Messages
     guard: Guard
     phone_book: PhoneBook
@@ -115,6 +119,8 @@ def build(
         enrollments=enrollments,
         soft_tokens=soft_tokens,
         codes=codes,
+        phone_verifications=PhoneVerifications(codes, phone_book),
+        recovery_codes=RecoveryCodes(store, sealer, entropy, bus, notices),
         messages=messages,
         guard=guard,
         phone_book=phone_book,

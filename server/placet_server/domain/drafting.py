@@ -1,0 +1,194 @@
+"""From a code as it is asked for to what is written: within policy, bound to everything, with its message."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec import structs
+
+from placet_protocol.errors import TextError
+from placet_protocol.text import clean
+from placet_server.domain import codekeys, texts
+from placet_server.domain.destinations import Destination, of_user
+from placet_server.domain.guard import Guard
+from placet_server.domain.mail import MessageDraft
+from placet_server.domain.messages import NOTHING, Messages, Prepared, owner
+from placet_server.domain.onecode import CodeDraft, Kept
+from placet_server.domain.refusals import RefusedError
+from placet_server.domain.shapes import LENGTH_MAX, LENGTH_MIN, Shape
+from placet_server.domain.users import Users
+from placet_server.domain.values import Caller, User, UserRef
+from placet_server.ports import Sealer, Sql, Step, step
+
+_ADD: Final = Sql(
+    "code_add",
+    "INSERT INTO codes (id, application, owner, user_id, lookup, subject, prefix, purpose, ip, status, mac, key, tries,"
+    " tries_left, expires_at, erase_at, message, sealed)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'live', ?, ?, ?, ?, ?, ?, ?, ?)",
+)
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Kept).decode
+
+
+class Wish(NamedTuple):
+    """A code with everything decided: what it is, for whom it is found and counted, what it is bound to."""
+
+    kept: Kept
+    user_id: str | None
+    lookup: bytes
+    subject: bytes
+    purpose: bytes
+    ip: bytes | None
+    tries: int
+    left: int
+
+
+class Drafting:
+    """Decides what a draft leaves open, and makes the rows."""
+
+    def __init__(self, sealer: Sealer, users: Users, guard: Guard, messages: Messages) -> None:
+        self._sealer = sealer
+        self._users = users
+        self._guard = guard
+        self._messages = messages
+
+    async def wish(self, caller: Caller, draft: CodeDraft, code_id: str) -> Wish:
+        """A draft within policy; raises as ``Codes.issue``."""
+        policies = caller.application.policies
+        destination = draft.destination or await self._of_user(draft)
+        channels = draft.channels
+        if channels:
+            if destination is None:
+                raise RefusedError("invalid_destination", "There is nothing that the channel reaches.")
+            channels = self._guard.channels(caller, destination, channels)
+        shape = draft.shape or Shape(policies.code_length)
+        length = max(policies.code_min_length, min(shape.length, LENGTH_MAX))
+        tries = max(1, min(draft.tries or policies.code_tries, policies.code_max_tries))
+        kept = Kept(
+            kind=None if destination is None else destination.kind,
+            address="" if destination is None else destination.address,
+            purpose=draft.purpose,
+            channels=channels,
+            shape=shape if shape.length == length else structs.replace(shape, length=length),
+            seconds=max(1, min(draft.seconds or policies.code_seconds, policies.code_max_seconds)),
+            text=_clean("text", draft.text, newline=True),
+            subject=_clean("subject", draft.subject),
+            sender=_clean("sender", draft.sender) or policies.code_sender or None,
+            language=texts.language(draft.language or policies.code_language, policies.code_language),
+            gender=draft.gender,
+        )
+        user_id = None if draft.user is None else draft.user.id
+        ip = codekeys.of_ip(self._sealer, draft.ip)
+        return self.bound(caller, kept, user_id, code_id, ip=ip, tries=tries, left=tries)
+
+    def bound(
+        self,
+        caller: Caller,
+        kept: Kept,
+        user_id: str | None,
+        code_id: str,
+        *,
+        ip: bytes | None,
+        tries: int,
+        left: int,
+    ) -> Wish:
+        """What a code is found, counted and bound by; who is neither a user nor reached is the code itself."""
+        subject = lookup = None
+        if (destination := kept.destination) is not None:
+            subject = lookup = codekeys.of_destination(self._sealer, caller.org, destination)
+        if user_id is not None:
+            lookup = codekeys.of_user(self._sealer, UserRef(user_id, caller.org, 0, 0, False))
+        lookup = lookup or codekeys.of_code(self._sealer, code_id)
+        purpose = codekeys.of_purpose(self._sealer, kept.purpose)
+        return Wish(kept, user_id, lookup, subject or lookup, purpose, ip, tries, left)
+
+    def message(
+        self, caller: Caller, kept: Kept, value: str, code_id: str, expires_at: int, now: int, ip: str
+    ) -> Prepared:
+        """The message that carries a code, or nothing when it goes by no channel."""
+        destination = kept.destination
+        if not kept.channels or destination is None:
+            return NOTHING
+        application = caller.application
+        draft = MessageDraft(
+            to=destination,
+            channels=kept.channels,
+            texts=texts.code_texts(
+                kept.channels,
+                texts.Facts(value, application.name, now, expires_at),
+                tag=kept.language,
+                template=kept.text,
+                subject=kept.subject,
+                origin=application.policies.code_origin,
+            ),
+            expires_at=expires_at,
+            kind="code",
+            sender=kept.sender,
+            language=kept.language,
+            gender=kept.gender,
+            code=value,
+        )
+        return self._messages.prepare(caller, draft, now, ip=ip, code_id=code_id)
+
+    def row(
+        self, caller: Caller, code_id: str, wish: Wish, value: str, expires_at: int, message_id: str | None
+    ) -> Step:
+        """The row of a code."""
+        kept, destination, application = wish.kept, wish.kept.destination, caller.application
+        prefix = None  # where right answers are expected, they are counted
+        if message_id and destination and destination.kind == "phone" and application.policies.code_breaker:
+            prefix = self._guard.prefix(caller, destination)
+        return step(
+            _ADD,
+            code_id,
+            application.id,
+            owner(caller),
+            wish.user_id,
+            wish.lookup,
+            wish.subject,
+            prefix,
+            wish.purpose,
+            wish.ip,
+            codekeys.mac(
+                self._sealer, codekeys.VERSION, code_id, caller.org, wish.lookup, wish.purpose, value
+            ),
+            codekeys.VERSION,
+            wish.tries,
+            wish.left,
+            expires_at,
+            expires_at,
+            message_id,
+            self._sealer.seal("pii", "codes", code_id, _encode(kept)),
+        )
+
+    async def _of_user(self, draft: CodeDraft) -> Destination | None:
+        if draft.user is None:
+            return None
+        user = draft.user if isinstance(draft.user, User) else await self._users.by_id(draft.user.id)
+        return of_user(user, "email" if draft.channels[:1] == ("email",) else "phone")
+
+
+def opened(sealer: Sealer, code_id: str, sealed: bytes) -> Kept:
+    """What is sealed of a code."""
+    return _decode(sealer.open("pii", "codes", code_id, sealed))
+
+
+def own(value: str) -> str:
+    """A code of the caller's own; raises ``invalid_request``."""
+    good = LENGTH_MIN <= len(value) <= LENGTH_MAX and value.isascii() and value.isprintable()
+    if not good or " " in value:
+        raise RefusedError(
+            "invalid_request", f"A code has {LENGTH_MIN} to {LENGTH_MAX} visible ASCII characters."
+        )
+    return value
+
+
+def _clean(name: str, text: str | None, *, newline: bool = False) -> str | None:
+    if text is None:
+        return None
+    try:
+        return clean(text.replace("\r\n", "\n") if newline else text, newline=newline)
+    except TextError as error:
+        raise RefusedError("invalid_text", f"{name}: {error.detail}") from None

@@ -1,0 +1,170 @@
+"""The rows of messages: how they are made, read, and sealed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from placet_protocol.jose import b64u
+from placet_server.domain.destinations import Destination, Kind, masked
+from placet_server.domain.ids import made_at
+from placet_server.domain.mail import Due, Gender, MessageDraft, MessageInfo
+from placet_server.domain.segments import parts
+from placet_server.domain.texts import Text
+from placet_server.domain.values import Caller
+from placet_server.ports import Channel, Row, Sealer, Sql, Step, UnsealableError, step
+
+_SECRET_BYTES: Final = 24
+
+_ADD: Final = Sql(
+    "message_add",
+    "INSERT INTO messages (id, application, owner, code, kind, status, channels, parts, attempts, tried, due_at,"
+    " expires_at, updated_at, recipient, sealed) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, 0, '', ?, ?, ?, ?, ?)",
+)
+DUE_COLUMNS: Final = (
+    "id, application, kind, status, channels, code, tried, attempts, due_at, expires_at, sealed"
+)
+INFO_COLUMNS: Final = (
+    "id, application, kind, status, channels, channel, gateway, parts, attempts, reason, reference, code, updated_at,"
+    " expires_at, recipient"
+)
+
+
+class _Sealed(Struct, frozen=True, array_like=True):
+    """What is sealed of a message."""
+
+    kind: Kind
+    address: str
+    texts: dict[Channel, Text]
+    sender: str | None
+    language: str
+    gender: Gender
+    code: str | None
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_Sealed).decode
+
+
+def owner(caller: Caller) -> str:
+    """To whom a code or message belongs: the application, or on a face the credential."""
+    return caller.application.id if caller.face == "native" else caller.credential
+
+
+def add(
+    sealer: Sealer, caller: Caller, message_id: str, draft: MessageDraft, code_id: str | None, now: int
+) -> Step:
+    """The row of a new message."""
+    body = _Sealed(
+        draft.to.kind,
+        draft.to.address,
+        draft.texts,
+        draft.sender,
+        draft.language,
+        draft.gender,
+        draft.code,
+    )
+    return step(
+        _ADD,
+        message_id,
+        caller.application.id,
+        owner(caller),
+        code_id,
+        draft.kind,
+        " ".join(draft.channels),
+        parts_of(draft),
+        draft.send_at or now,
+        draft.expires_at,
+        now,
+        sealer.seal("pii", "recipients", message_id, masked(draft.to).encode()),
+        sealer.seal("pii", "messages", message_id, _encode(body)),
+    )
+
+
+def new_info(caller: Caller, message_id: str, draft: MessageDraft, now: int) -> MessageInfo:
+    """What is told of a new message."""
+    return MessageInfo(
+        id=message_id,
+        application=caller.application.id,
+        kind=draft.kind,
+        status="queued",
+        channels=draft.channels,
+        channel=None,
+        gateway=None,
+        to=masked(draft.to),
+        parts=parts_of(draft),
+        attempts=0,
+        reason=None,
+        reference=None,
+        code_id=None,
+        created_at=now,
+        updated_at=now,
+        expires_at=draft.expires_at,
+    )
+
+
+def parts_of(draft: MessageDraft) -> int:
+    """How many parts the text message has, 1 where there is none."""
+    text = draft.texts.get("sms")
+    return 1 if text is None else parts(text.text)
+
+
+def secret(sealer: Sealer, message_id: str) -> str:
+    """The secret part of the address to which the delivery of a message is reported: 192 bits, kept nowhere."""
+    return b64u(sealer.mac("report", message_id.encode("utf-8", "replace"))[:_SECRET_BYTES])
+
+
+def due(sealer: Sealer, row: Row) -> Due | None:
+    """A row of ``DUE_COLUMNS`` as a deliverer needs it; None when it is erased or does not open."""
+    message_id, application, kind, status, channels, code, tried, attempts, due_at, expires_at, sealed = row
+    if sealed is None:
+        return None
+    try:
+        body = _decode(sealer.open("pii", "messages", message_id, sealed))
+    except UnsealableError:
+        return None
+    return Due(
+        id=message_id,
+        application_id=application,
+        kind=kind,
+        status=status,
+        channels=tuple(channels.split()),
+        to=Destination(body.kind, Destination(body.kind, body.address).dialled),
+        texts=body.texts,
+        sender=body.sender,
+        language=body.language,
+        gender=body.gender,
+        code=body.code,
+        code_id=code,
+        tried=tuple(tried.split()),
+        attempts=attempts,
+        due_at=due_at or 0,
+        created_at=made_at(message_id),
+        expires_at=expires_at,
+        report_secret=secret(sealer, message_id),
+    )
+
+
+def info(sealer: Sealer, row: Row) -> MessageInfo:
+    """A row of ``INFO_COLUMNS`` as it is told."""
+    recipient = row[14]
+    return MessageInfo(
+        id=row[0],
+        application=row[1],
+        kind=row[2],
+        status=row[3],
+        channels=tuple(row[4].split()),
+        channel=row[5],
+        gateway=row[6],
+        to="" if recipient is None else sealer.open("pii", "recipients", row[0], recipient).decode(),
+        parts=row[7],
+        attempts=row[8],
+        reason=row[9],
+        reference=row[10],
+        code_id=row[11],
+        created_at=made_at(row[0]),
+        updated_at=row[12],
+        expires_at=row[13],
+    )

@@ -1,0 +1,161 @@
+"""Does this person answer this number? A code to a telephone number without a user.
+
+While a verification counts, asking again sends the same code again: who is asked twice may answer either message.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+from placet_server.domain.codes import INNER, Checked, CodeDraft, CodeInfo, Codes, Issued
+from placet_server.domain.destinations import Destination
+from placet_server.domain.refusals import RefusedError
+from placet_server.domain.shapes import Shape
+from placet_server.domain.values import Caller
+from placet_server.ports import Channel, PhoneBook, PhoneInfo
+
+PURPOSE: Final = f"{INNER}phone verification"
+
+VerificationStatus = Literal["pending", "verified", "expired"]
+
+
+class Started(NamedTuple):
+    """A verification under way; ``repeated`` when the code of an earlier call was sent again.
+
+    ``code`` is for who must hand it out; ``info`` is what the number's range tells.
+    """
+
+    id: str
+    code: str
+    expires_at: int
+    seconds_left: int
+    message_id: str | None
+    repeated: bool
+    info: PhoneInfo
+
+
+class VerificationInfo(NamedTuple):
+    """How a verification stands; ``destination`` is masked, ``left`` are tries."""
+
+    id: str
+    status: VerificationStatus
+    seconds_left: int
+    destination: str
+    left: int
+    channels: tuple[Channel, ...]
+
+
+class PhoneVerifications:
+    """Verifications of telephone numbers."""
+
+    def __init__(self, codes: Codes, book: PhoneBook) -> None:
+        self._codes = codes
+        self._book = book
+
+    def info(self, destination: Destination) -> PhoneInfo:
+        """Type and carrier of a number by its range."""
+        return self._book.info(destination.dialled)
+
+    async def start(
+        self,
+        caller: Caller,
+        destination: Destination,
+        now: int,
+        *,
+        channel: Channel = "sms",
+        shape: Shape | None = None,
+        value: str | None = None,
+        seconds: int | None = None,
+        text: str | None = None,
+        sender: str | None = None,
+        language: str | None = None,
+        ip: str = "",
+    ) -> Started:
+        """Send a code to a number; the same one again while it counts, unless ``value`` gives another.
+
+        Raises ``invalid_destination`` for what is no number, and what ``Codes.issue`` raises.
+        """
+        if destination.kind != "phone":
+            raise RefusedError("invalid_destination", "Only telephone numbers are verified here.")
+        issued = None if value is not None else await self._repeated(caller, destination, channel, now, ip)
+        repeated = issued is not None
+        if issued is None:
+            draft = CodeDraft(
+                destination=destination,
+                shape=shape,
+                value=value,
+                seconds=seconds,
+                purpose=PURPOSE,
+                channels=(channel,),
+                text=text,
+                sender=sender,
+                language=language,
+                replaces=True,
+            )
+            issued = await self._codes.issue(caller, draft, now, ip=ip, repeatable=True)
+        return Started(
+            issued.id,
+            issued.value,
+            issued.expires_at,
+            _left(issued.expires_at, now),
+            issued.message_id,
+            repeated,
+            self.info(destination),
+        )
+
+    async def check(
+        self,
+        caller: Caller,
+        destination: Destination | None,
+        value: str,
+        now: int,
+        *,
+        id: str | None = None,  # noqa: A002 - the word of the wire
+    ) -> Checked:
+        """Whether this is the code that went to the number, or of the verification of this id; a try, counted."""
+        return await self._codes.check(
+            caller, value, now, code_id=id, destination=destination, purpose=PURPOSE
+        )
+
+    async def status(
+        self,
+        caller: Caller,
+        now: int,
+        *,
+        id: str | None = None,  # noqa: A002 - as above
+        destination: Destination | None = None,
+    ) -> VerificationInfo:
+        """The verification of this id, or the newest of a number; raises ``not_found``."""
+        if id is not None:
+            found: CodeInfo | None = await self._codes.get(caller, id, now)
+        else:
+            found = await self._codes.newest(caller, now, destination=destination, purpose=PURPOSE)
+        if found is None or found.purpose != PURPOSE.removeprefix(INNER):
+            raise RefusedError("not_found", "There is no such verification.")
+        states: dict[str, VerificationStatus] = {"live": "pending", "matched": "verified"}
+        return VerificationInfo(
+            found.id,
+            states.get(found.status, "expired"),
+            _left(found.expires_at, now) if found.status == "live" else 0,
+            found.destination,
+            found.left,
+            found.channels,
+        )
+
+    async def _repeated(
+        self, caller: Caller, destination: Destination, channel: Channel, now: int, ip: str
+    ) -> Issued | None:
+        """The code that still counts, sent again; None when there is none."""
+        found = await self._codes.newest(caller, now, destination=destination, purpose=PURPOSE)
+        if found is None or found.status != "live":
+            return None
+        try:
+            return await self._codes.repeat(caller, found.id, now, channels=(channel,), ip=ip)
+        except RefusedError as error:
+            if error.code == "not_pending":  # it ended in this moment
+                return None
+            raise
+
+
+def _left(expires_at: int, now: int) -> int:
+    return max(0, -(-(expires_at - now) // 1000))
