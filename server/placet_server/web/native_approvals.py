@@ -49,9 +49,12 @@ class ApprovalRoutes:
         draft = draft_of(wanted, caller.application)
         if draft.callback_url is not None:
             self._applications.check_callable(draft.callback_url)
+        call.note(user=wanted.tfa_id)
         user = await self._users.ref(caller.org, wanted.tfa_id)
         if HEADER not in request.headers:
-            return reply(201, created_of(await self._approvals.create(caller, user, draft, call.now)))
+            created = await self._approvals.create(caller, user, draft, call.now)
+            call.note(subject=created.approval.id)
+            return reply(201, created_of(created))
 
         def make(keep: Callable[[Created], Step] | None) -> Awaitable[Created]:
             return self._approvals.create(caller, user, draft, call.now, keep)

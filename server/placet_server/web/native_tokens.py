@@ -110,12 +110,12 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, domain: Domain) -> 
         wanted = await json_body(request, CodeBody)
         token_id = request.match_info["id"]
         user = await users.by_id(await tokens.owner(call.by.org, token_id))
-        return _verified(await tokens.confirm(call.by, user.tfa_id, token_id, wanted.code, call.now))
+        return _verified(call, await tokens.confirm(call.by, user.tfa_id, token_id, wanted.code, call.now))
 
     async def verify(request: web.Request, call: Call) -> web.Response:
         wanted = await json_body(request, CodeBody)
         tfa_id = int(request.match_info["tfa_id"])
-        return _verified(await tokens.verify(call.by, tfa_id, wanted.code, call.now))
+        return _verified(call, await tokens.verify(call.by, tfa_id, wanted.code, call.now))
 
     async def remove(request: web.Request, call: Call) -> web.Response:
         await tokens.remove(call.by.org, request.match_info["id"], call.now)
@@ -188,7 +188,8 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, domain: Domain) -> 
 _VERIFIED: Final = encode(VerifyAnswer(True))
 
 
-def _verified(outcome: Verification) -> web.Response:
+def _verified(call: Call, outcome: Verification) -> web.Response:
+    call.note(code=outcome)
     if outcome == "matched":
         return reply_bytes(200, _VERIFIED)
     if outcome == "throttled":
