@@ -159,13 +159,6 @@ TABLE: Final[tuple[Switch, ...]] = (
     Switch("unityvox", "phone_number_type", "text|number", "text", "Type of phone_number in 022."),
     Switch("octopush", "generate_status", "200|201", "200", "HTTP status of a good generate."),
     Switch("octopush", "used_code", "198|197|196", "198", "What validate says of a code that was used."),
-    Switch(
-        "octopush",
-        "recipient_ip_required",
-        "boolean",
-        False,
-        "Whether validate must tell the address that generate bound; without, only a told one is compared.",
-    ),
     Switch("octopush", "error_no_body", "integer 1..999", 100, "Code of generate for a missing body."),
     Switch(
         "octopush", "error_no_phone", "integer 1..999", 110, "Code of generate for a missing phone_number."
