@@ -36,7 +36,7 @@ _COLUMNS: Final = (
 _HEAD: Final = f"INSERT INTO api_log ({_COLUMNS}) VALUES "  # noqa: S608 - constant text
 _ROW: Final = f"({', '.join('?' * (_COLUMNS.count(',') + 1))})"
 _ADD: Final = Sql("api_log_add", _HEAD + _ROW)
-# The writer's thread waits for the interpreter after each statement; many rows a statement disturb callers less.
+# A thread waits for the interpreter after each statement; many rows a statement disturb callers less.
 _ADD_MANY: Final = Sql("api_log_add_many", _HEAD + ", ".join([_ROW] * _ROWS_A_STATEMENT))
 
 Row = tuple[Value, ...]
@@ -99,7 +99,7 @@ class ApiLog:
         while rows := self._rows[:_ROWS_A_PLAN]:
             del self._rows[: len(rows)]
             try:
-                await self._store.write(Plan(tuple(_steps(rows)), guards=0))
+                await self._store.write(Plan(tuple(_steps(rows)), guards=0, aside=True))
             except StoreUnavailableError:
                 self._keep(rows)
                 return
