@@ -96,7 +96,8 @@ _END: Final = Sql(
 _REPORTED: Final = Sql(
     "message_reported",
     "UPDATE messages SET status = ?, due_at = NULL, updated_at = ?, sealed = NULL"
-    " WHERE id = ? AND status IN ('sending', 'sent')",
+    # Of a gateway that left us without an answer, too: then no other one shall send it again.
+    " WHERE id = ? AND status IN ('queued', 'sending', 'sent')",
 )
 _WITHDRAW: Final = Sql(
     "message_withdraw",
