@@ -68,7 +68,7 @@ async def replay(
         answer = await raw(port, _sent(_filled(exchange.request, values), urlsplit(url).netloc))
         assert answer is not None, exchange.title
         assert answer.status == exchange.status, (exchange.title, answer.body)
-        headers, _, body = exchange.answer.partition("\n\n")
+        headers, _, body = f"\n{exchange.answer}".partition("\n\n")
         for line in filter(None, headers.splitlines()):
             header, _, expected = line.partition(": ")
             _match(expected, answer.headers.get(header.lower(), ""), values, f"{exchange.title} {header}")
