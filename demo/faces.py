@@ -22,6 +22,7 @@ from demo.programs import Programs
 
 FACES: Final = ("authy", "afilnet", "unityvox", "octopush")
 _WAIT: Final = 20
+_LOGGED: Final = 1.0  # the log is written within a second
 _AUTHY_KEY: Final = "d57d919d11e6b221c9bf6f7c882028f9"
 
 
@@ -30,6 +31,7 @@ class Customer:
 
     def __init__(self, url: str, session: ClientSession, messages: Path, say: Narrator) -> None:
         self._url, self._session, self._messages, self._say = url, session, messages, say
+        self.calls = 0
 
     async def call(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
@@ -39,6 +41,7 @@ class Customer:
         media = "application/json" if isinstance(body, dict) else "application/x-www-form-urlencoded"
         sent = {"Content-Type": media, **(headers or {})} if data else headers
         self._say.wire(f"{method} {path}", str(data or ""))
+        self.calls += 1
         async with self._session.request(method, self._url + path, data=data, headers=sent) as answer:
             text = await answer.text()
             self._say.wire(f"  {answer.status}", text)
@@ -69,10 +72,12 @@ async def show(face: str, folder: Path) -> None:
         customer = Customer(url, session, programs.server_data / "messages.jsonl", say)
         await _PARTS[face](customer, say)
         say.step("The operator's log shows the calls, with secrets and codes masked")
-        rows = (await programs.operator("log", "search", "--face", face))["entries"]
-        for row in reversed(rows):
-            say.fact(f"{row['at']}  {row['ip']}  {row['method']} {row['route']}  {row['status']}")
-        check(rows, "the log tells of the calls")
+        await asyncio.sleep(_LOGGED)
+        calls = (await programs.operator("log", "search", "--face", face))["calls"]
+        for call in reversed(calls):
+            said = json.dumps(call["detail"], ensure_ascii=False)
+            say.wire(f"{call['at']}  {call['ip']}  {call['method']} {call['route']}  {call['status']}", said)
+        check(len(calls) == customer.calls, "the log tells of every call")
     say.done(f"An integration of {face} works by changing its host.")
 
 

@@ -151,23 +151,14 @@ class UnityVoxFace:
 
     def routes(self, gate: Gate, router: web.UrlDispatcher) -> None:
         """Serve both paths, in any letter case."""
-        for method in ("GET", "POST", "PUT"):
-            gate.add(
-                router,
-                method,
-                "/{api:(?i:api/get-api/v1/otp-api)/?}",
-                self._request,
-                face=self,
-                scope="codes",
-            )
-            gate.add(
-                router,
-                method,
-                "/{api:(?i:api/get-api/v1/otp-api/verify)/?}",
-                self._verify,
-                face=self,
-                scope="codes",
-            )
+        base = "/api/get-api/v1/OTP-api"
+        for path, other, handler in (
+            (base, _any_case(base), self._request),
+            (f"{base}/verify", _any_case(f"{base}/verify"), self._verify),
+        ):
+            for method in ("GET", "POST", "PUT"):
+                gate.add(router, method, path, handler, face=self, scope="codes")
+                gate.add(router, method, other, handler, face=self, scope="codes")
 
     async def _request(self, request: web.Request, call: Call) -> web.Response:
         sent = await _read(request)
@@ -198,6 +189,11 @@ class UnityVoxFace:
         typed = _NOT_DIGITS.sub("", sent.get("otp_code", ""))
         checked = await self._domain.codes.check(call.by, typed, call.now, code_id=session.lower())
         return _answer(request, OUTCOMES[checked.outcome], session=session)
+
+
+def _any_case(path: str) -> str:
+    """The same path in any letter case and with a slash behind it."""
+    return f"/{{api:(?i:{path[1:]})/?}}"
 
 
 async def _read(request: web.Request) -> dict[str, str]:
