@@ -17,7 +17,7 @@ from placet_server.domain.destinations import Destination, masked
 from placet_server.domain.drafting import opened
 from placet_server.domain.guard import Guard
 from placet_server.domain.ids import is_id
-from placet_server.domain.limits import Strain
+from placet_server.domain.limits import LAST_DELAY_MS, Strain
 from placet_server.domain.messages import owner
 from placet_server.domain.notices import Notices
 from placet_server.domain.onecode import Checked, Kept, Outcome
@@ -109,8 +109,10 @@ class Checking:
             ended = _ended(tried, now)
             if ended is not None:
                 return Checked(ended, tried.left, tried.id, seconds)
-            if tried.strain.wait(caller.application.policies, now) != 0:
-                return Checked("throttled", tried.left, tried.id, seconds)
+            wait = tried.strain.wait(caller.application.policies, now)
+            if wait != 0:
+                until = LAST_DELAY_MS if wait is None else wait
+                return Checked("throttled", tried.left, tried.id, seconds, -(-until // 1000))
             if self._right(caller, tried, value, bound, ip):
                 written = self._success(caller, tried, now)
                 if await self._store.write(written) == 0:
@@ -121,7 +123,7 @@ class Checking:
                 if await self._store.write(written) == 0:
                     self._told(written)
                     return Checked("mismatch", tried.left - 1, tried.id, seconds)
-        return Checked("throttled")
+        return Checked("throttled", wait=1)
 
     async def _read(
         self,

@@ -181,7 +181,14 @@ class Codes:
         return await self._write(caller, new, wish, value, now, ip, self._withdrawn(row, now), [ends])
 
     async def repeat(
-        self, caller: Caller, code_id: str, now: int, *, channels: tuple[Channel, ...] = (), ip: str = ""
+        self,
+        caller: Caller,
+        code_id: str,
+        now: int,
+        *,
+        channels: tuple[Channel, ...] = (),
+        ip: str = "",
+        extra_guard: ExtraGuard = None,
     ) -> Issued:
         """Send a repeatable live code once more, perhaps by other channels; neither its end nor its tries change.
 
@@ -197,17 +204,24 @@ class Codes:
             channels = self._guard.channels(caller, kept.destination, channels)
             kept = structs.replace(kept, channels=channels)
         prepared = self._drafting.message(caller, kept, value, code_id, row[4], now, ip)
-        carry = Taken(step(_CARRY, prepared.id, code_id, now), "ended", b"")
+        issued = _issued(kept, code_id, value, row[4], row[2], prepared.id)
+        guards = [Taken(step(_CARRY, prepared.id, code_id, now), "ended", b""), *prepared.taken]
+        if extra_guard is not None:
+            guards = [Taken(extra_guard(issued), "repeated", b""), *guards]
         entry = leaf(now, "code.repeated", caller.org, code_id, application=caller.application.id)
         steps = (*self._withdrawn(row, now), *prepared.steps)
-        await self._plan(caller, kept, [carry, *prepared.taken], steps, entry, now)
+        await self._plan(caller, kept, guards, steps, entry, now)
         if prepared.id is not None:
             self._bus.publish("message", prepared.id)
-        return Issued(code_id, value, row[4], row[2], kept.destination, prepared.id, kept.seconds)
+        return issued
 
     async def get(self, caller: Caller, code_id: str, now: int) -> CodeInfo:
         """How a code of this caller stands; raises ``not_found``."""
         return self._info(await self._row(caller, code_id), now)
+
+    async def destination(self, caller: Caller, code_id: str) -> Destination | None:
+        """Where a code of this caller goes, unmasked; raises ``not_found``."""
+        return self._kept(await self._row(caller, code_id)).destination
 
     async def newest(
         self,
@@ -269,7 +283,7 @@ class Codes:
         """One plan: the guards and those of the message, what ends ``before``, the code, its message."""
         kept, expires_at = wish.kept, now + wish.kept.seconds * 1000
         prepared = self._drafting.message(caller, kept, value, code_id, expires_at, now, ip)
-        issued = Issued(code_id, value, expires_at, wish.tries, kept.destination, prepared.id, kept.seconds)
+        issued = _issued(kept, code_id, value, expires_at, wish.tries, prepared.id)
         if extra_guard is not None:
             guards = [Taken(extra_guard(issued), "repeated", b""), *guards]
         add = self._drafting.row(caller, code_id, wish, value, expires_at, prepared.id)
@@ -341,6 +355,14 @@ class Codes:
 def _status(row: Row, now: int) -> CodeStatus:
     status: CodeStatus = row[1]
     return "expired" if status == "live" and row[4] <= now else status
+
+
+def _issued(
+    kept: Kept, code_id: str, value: str, expires_at: int, tries: int, message_id: str | None
+) -> Issued:
+    return Issued(
+        code_id, value, expires_at, tries, kept.destination, message_id, kept.seconds, kept.channels
+    )
 
 
 def _not_live(status: str) -> RefusedError:

@@ -46,7 +46,10 @@ class CodeDraft(Struct, frozen=True, kw_only=True):
 
 
 class Issued(NamedTuple):
-    """A new code. ``value`` is the code itself, for who must hand it out; ``seconds`` and ``tries`` as policy allowed."""
+    """A new code. ``value`` is the code itself, for who must hand it out.
+
+    ``seconds``, ``tries`` and ``channels`` are those that policy allowed.
+    """
 
     id: str
     value: str
@@ -55,15 +58,20 @@ class Issued(NamedTuple):
     destination: Destination | None
     message_id: str | None
     seconds: int
+    channels: tuple[Channel, ...] = ()
 
 
 class Checked(NamedTuple):
-    """What a check says; ``left`` tries and ``seconds_left`` are of the code that was tried."""
+    """What a check says; ``left`` tries and ``seconds_left`` are of the code that was tried.
+
+    ``wait``: seconds until another try is compared, where this one was throttled.
+    """
 
     outcome: Outcome
     left: int = 0
     code_id: str | None = None
     seconds_left: int = 0
+    wait: int = 0
 
 
 class CodeInfo(Struct, frozen=True):

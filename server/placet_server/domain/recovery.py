@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from typing import Any, Final
 
 from placet_server.domain import limits, outbox
 from placet_server.domain.audit import leaf
 from placet_server.domain.limits import Strain
 from placet_server.domain.notices import Notices
+from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Caller, UserRef, Verification
 from placet_server.ports import Bus, Entropy, Plan, Sealer, Sql, Step, Store, plan, step
 
@@ -45,20 +47,38 @@ class RecoveryCodes:
         self._bus = bus
         self._notices = notices
 
-    async def make(self, caller: Caller, user: UserRef, now: int) -> tuple[str, ...]:
-        """Ten new codes such as ``k7m2x-9qwrt``, shown in this answer only; all earlier ones end."""
-        codes = tuple(self._drawn() for _ in range(COUNT))
+    async def make(
+        self,
+        caller: Caller,
+        user: UserRef,
+        now: int,
+        *,
+        extra_guard: Callable[[tuple[str, ...]], Step] | None = None,
+    ) -> tuple[str, ...]:
+        """Ten new codes such as ``k7m2x-9qwrt``, shown in this answer only; all earlier ones end.
+
+        ``extra_guard`` gives a further guard for the answer; raises ``idempotency_conflict`` when it took no row, and
+        ``user_not_found``.
+        """
+        drawn = tuple(self._drawn() for _ in range(COUNT))
+        codes = tuple(f"{code[:5]}-{code[5:]}" for code in drawn)
+        guards = (step(_EXISTS, user.id), *(() if extra_guard is None else (extra_guard(codes),)))
         text = "New recovery codes were made for your account; earlier ones do not count any more."
         made = plan(
-            step(_EXISTS, user.id),
+            *guards,
             step(_DROP, user.id),
-            *(step(_ADD, user.id, self._mac(user, code), VERSION) for code in codes),
+            *(step(_ADD, user.id, self._mac(user, code), VERSION) for code in drawn),
             self._notices.step(user.id, "recovery.made", text, now),
+            guards=len(guards),
             leaf=leaf(now, "recovery_codes.made", user.org, user.id, application=caller.application.id),
         )
-        await self._store.write(made)
+        failed = await self._store.write(made)
+        if failed == 1:
+            raise RefusedError("user_not_found", "There is no such user.")
+        if failed:
+            raise RefusedError("idempotency_conflict", "A call with this Idempotency-Key was just taken.")
         self._bus.publish("user", user.id)
-        return tuple(f"{code[:5]}-{code[5:]}" for code in codes)
+        return codes
 
     async def spend(self, caller: Caller, user: UserRef, value: str, now: int) -> Verification:
         """Whether this is an unused recovery code of the user, which it then is no more; ``no_token`` without any.

@@ -5,14 +5,15 @@ While a verification counts, asking again sends the same code again: who is aske
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
-from placet_server.domain.codes import INNER, Checked, CodeDraft, CodeInfo, Codes, Issued
+from placet_server.domain.codes import INNER, Checked, CodeDraft, CodeInfo, Codes, ExtraGuard, Issued
 from placet_server.domain.destinations import Destination
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.shapes import Shape
 from placet_server.domain.values import Caller
-from placet_server.ports import Channel, PhoneBook, PhoneInfo
+from placet_server.ports import Channel, PhoneBook, PhoneInfo, Step
 
 PURPOSE: Final = f"{INNER}phone verification"
 
@@ -35,7 +36,7 @@ class Started(NamedTuple):
 
 
 class VerificationInfo(NamedTuple):
-    """How a verification stands; ``destination`` is masked, ``left`` are tries."""
+    """How a verification stands; ``destination`` is masked, ``left`` are tries, ``info`` is of the number's range."""
 
     id: str
     status: VerificationStatus
@@ -43,6 +44,7 @@ class VerificationInfo(NamedTuple):
     destination: str
     left: int
     channels: tuple[Channel, ...]
+    info: PhoneInfo
 
 
 class PhoneVerifications:
@@ -70,38 +72,35 @@ class PhoneVerifications:
         sender: str | None = None,
         language: str | None = None,
         ip: str = "",
+        extra_guard: Callable[[Started], Step] | None = None,
     ) -> Started:
         """Send a code to a number; the same one again while it counts, unless ``value`` gives another.
 
-        Raises ``invalid_destination`` for what is no number, and what ``Codes.issue`` raises.
+        ``extra_guard`` gives a further guard of the plan for the answer. Raises ``invalid_destination`` for what is no number, and what ``Codes.issue`` raises.
         """
         if destination.kind != "phone":
             raise RefusedError("invalid_destination", "Only telephone numbers are verified here.")
-        issued = None if value is not None else await self._repeated(caller, destination, channel, now, ip)
-        repeated = issued is not None
-        if issued is None:
-            draft = CodeDraft(
-                destination=destination,
-                shape=shape,
-                value=value,
-                seconds=seconds,
-                purpose=PURPOSE,
-                channels=(channel,),
-                text=text,
-                sender=sender,
-                language=language,
-                replaces=True,
-            )
-            issued = await self._codes.issue(caller, draft, now, ip=ip, repeatable=True)
-        return Started(
-            issued.id,
-            issued.value,
-            issued.expires_at,
-            _left(issued.expires_at, now),
-            issued.message_id,
-            repeated,
-            self.info(destination),
+        info = self.info(destination)
+        if value is None:
+            keep = None if extra_guard is None else _guarded(extra_guard, info, now, repeated=True)
+            issued = await self._repeated(caller, destination, channel, now, ip, keep)
+            if issued is not None:
+                return _started(issued, info, now, repeated=True)
+        draft = CodeDraft(
+            destination=destination,
+            shape=shape,
+            value=value,
+            seconds=seconds,
+            purpose=PURPOSE,
+            channels=(channel,),
+            text=text,
+            sender=sender,
+            language=language,
+            replaces=True,
         )
+        keep = None if extra_guard is None else _guarded(extra_guard, info, now, repeated=False)
+        issued = await self._codes.issue(caller, draft, now, ip=ip, extra_guard=keep, repeatable=True)
+        return _started(issued, info, now, repeated=False)
 
     async def check(
         self,
@@ -132,6 +131,8 @@ class PhoneVerifications:
             found = await self._codes.newest(caller, now, destination=destination, purpose=PURPOSE)
         if found is None or found.purpose != PURPOSE.removeprefix(INNER):
             raise RefusedError("not_found", "There is no such verification.")
+        to = destination or await self._codes.destination(caller, found.id)
+        assert to is not None
         states: dict[str, VerificationStatus] = {"live": "pending", "matched": "verified"}
         return VerificationInfo(
             found.id,
@@ -140,21 +141,48 @@ class PhoneVerifications:
             found.destination,
             found.left,
             found.channels,
+            self.info(to),
         )
 
     async def _repeated(
-        self, caller: Caller, destination: Destination, channel: Channel, now: int, ip: str
+        self,
+        caller: Caller,
+        destination: Destination,
+        channel: Channel,
+        now: int,
+        ip: str,
+        extra_guard: ExtraGuard,
     ) -> Issued | None:
         """The code that still counts, sent again; None when there is none."""
         found = await self._codes.newest(caller, now, destination=destination, purpose=PURPOSE)
         if found is None or found.status != "live":
             return None
         try:
-            return await self._codes.repeat(caller, found.id, now, channels=(channel,), ip=ip)
+            return await self._codes.repeat(
+                caller, found.id, now, channels=(channel,), ip=ip, extra_guard=extra_guard
+            )
         except RefusedError as error:
             if error.code == "not_pending":  # it ended in this moment
                 return None
             raise
+
+
+def _started(issued: Issued, info: PhoneInfo, now: int, *, repeated: bool) -> Started:
+    return Started(
+        issued.id,
+        issued.value,
+        issued.expires_at,
+        _left(issued.expires_at, now),
+        issued.message_id,
+        repeated,
+        info,
+    )
+
+
+def _guarded(
+    guard: Callable[[Started], Step], info: PhoneInfo, now: int, *, repeated: bool
+) -> Callable[[Issued], Step]:
+    return lambda issued: guard(_started(issued, info, now, repeated=repeated))
 
 
 def _left(expires_at: int, now: int) -> int:
