@@ -27,7 +27,7 @@ async def raw(port: int, sent: bytes, *, half_close: bool = False, seconds: floa
             writer.write(sent)
             if half_close:
                 writer.write_eof()
-            return await _read(reader)
+            return await read_answer(reader)
     finally:
         writer.close()
 
@@ -42,7 +42,8 @@ def request(method: str, target: str, body: bytes = b"", **headers: str) -> byte
     return "\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n" + body
 
 
-async def _read(reader: asyncio.StreamReader) -> Answer | None:
+async def read_answer(reader: asyncio.StreamReader) -> Answer | None:
+    """The next answer on a connection; None when it ends first."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, ConnectionError):

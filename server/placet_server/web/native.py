@@ -12,7 +12,18 @@ from placet_server.domain.refusals import RefusedError
 from placet_server.domain.services import Domain
 from placet_server.domain.values import Caller
 from placet_server.ports import Bus, Clock, Signer
-from placet_server.web import native_approvals, native_enrollments, native_tokens, native_users
+from placet_server.web import (
+    native_approvals,
+    native_codes,
+    native_enrollments,
+    native_log,
+    native_messages,
+    native_policies,
+    native_recovery,
+    native_tokens,
+    native_users,
+    native_verifications,
+)
 from placet_server.web.gate import Call, Doc, Gate
 from placet_server.web.problems import HEADERS, page, problem
 
@@ -64,9 +75,15 @@ def mount(
     face = NativeFace(domain)
     # The router tries routes below the same folder in this order, so the ones that are called most stand first.
     native_approvals.mount(gate, router, face, domain, clock, bus)
+    native_codes.mount(gate, router, face, domain)
     native_tokens.mount(gate, router, face, domain)
     native_users.mount(gate, router, face, domain)
+    native_recovery.mount(gate, router, face, domain)
+    native_verifications.mount(gate, router, face, domain)
+    native_messages.mount(gate, router, face, domain)
     native_enrollments.mount(gate, router, face, domain, clock, bus)
+    native_log.mount(gate, router, face, domain)
+    native_policies.mount(gate, router, face, domain.applications)
     nobody = OpenFace(domain)
 
     async def jwks(_request: web.Request, _call: Call) -> web.Response:
