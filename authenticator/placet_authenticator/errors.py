@@ -65,3 +65,7 @@ class NotFoundError(AuthenticatorError):
 
 class ImportFailedError(AuthenticatorError):
     """The picture or URI holds nothing that can be used."""
+
+
+class ExportFailedError(AuthenticatorError):
+    """Something of the vault cannot be written in a form that others read."""

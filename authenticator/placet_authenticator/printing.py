@@ -37,6 +37,12 @@ def note(text: str) -> None:
     click.echo(visible(text), err=True)
 
 
+def blocks(lines: Iterable[str]) -> None:
+    """Print block characters in white on black, whatever the terminal's own colours are."""
+    for each in lines:
+        click.echo(click.style(each, fg=(255, 255, 255), bg=(0, 0, 0)))
+
+
 def fields(pairs: Iterable[tuple[str, str]], *, indent: int = 2) -> None:
     """Print labels and values in two columns; long values go on below themselves, so none can pose as a label."""
     rows = list(pairs)

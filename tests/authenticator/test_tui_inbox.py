@@ -187,13 +187,13 @@ async def test_locking_takes_everything_off_the_screen(tmp_path: Path) -> None:
 async def test_a_vault_that_cannot_be_written_loses_no_request(tmp_path: Path) -> None:
     """What could not be kept is not acknowledged, and the person is told."""
     async with desk(tmp_path / "home", [enrollment()]) as here:
-        assert here.app._vault is not None
-        here.app._vault._db.conn.execute("PRAGMA query_only = ON")
+        assert not here.app.locked
+        here.app.device.vault._db.conn.execute("PRAGMA query_only = ON")
         heard = Heard(Arrived(entry()))
         here.app.post_message(heard)
         assert not await heard.absorbed
-        assert here.toasts()[0].startswith("What came was not kept: the vault cannot be written")
-        here.app._vault._db.conn.execute("PRAGMA query_only = OFF")
+        assert here.toasts()[0].startswith("What came was not kept: The vault cannot be written")
+        here.app.device.vault._db.conn.execute("PRAGMA query_only = OFF")
         await here.hear(
             Arrived(entry()), Closed(parties.ORIGIN, parties.APPROVAL, "denied", "another device")
         )

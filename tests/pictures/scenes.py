@@ -95,6 +95,14 @@ async def compared(here: Desk) -> None:
     await here.pilot.pause()
 
 
+async def moving(here: Desk) -> None:
+    """The code of a token that goes to another authenticator, after the passphrase was typed."""
+    await here.press("2", "m")
+    here.app.screen.query_one("#passphrase", Input).value = PASSPHRASE
+    await here.press("enter")
+    await here.until(lambda: here.shows("Goes away in 2:00"))
+
+
 async def adding(here: Desk) -> None:
     """A token of a site that chose a short secret."""
     await here.press("2", "a")
@@ -147,6 +155,7 @@ SCENES = (
     Scene("request", USUAL, typing),
     Scene("codes", [ACME, *CODES], keys("2", "down", "space")),
     Scene("search", [ACME, *CODES], keys("2", "slash", "a", "d", "a")),
+    Scene("move-code", [ACME, *CODES], moving),
     Scene("add-code", [ACME, *CODES], adding),
     Scene("servers", [ACME, SHOP], two_servers),
     Scene("leave", [ACME, SHOP], leaving),

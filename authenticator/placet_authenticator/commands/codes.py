@@ -48,7 +48,7 @@ def code(run: Run, name: str | None, as_list: bool) -> None:  # noqa: FBT001  cl
 
 @click.group()
 def token() -> None:
-    """Add and remove soft tokens; `placet code` prints their codes."""
+    """Add, show, move and remove soft tokens; `placet code` prints their codes."""
 
 
 @token.command()
@@ -73,6 +73,45 @@ def add(run: Run, source: str) -> None:
 @token.command()
 @opens_vault
 @click.argument("name")
+@click.option(
+    "--qr", "as_qr", is_flag=True, help="Draw its QR code, for the camera of another authenticator."
+)
+@click.option("--uri", "as_uri", is_flag=True, help="Print its otpauth URI, secret included.")
+def show(run: Run, name: str, as_qr: bool, as_uri: bool) -> None:  # noqa: FBT001  click passes flags
+    """Show what is known of a soft token. NAME is as for `placet code`.
+
+    Its secret is shown with --qr or --uri only: whoever sees it can make the same codes, from then on.
+    """
+    from placet_authenticator import tokens  # loads pyotp
+    from placet_authenticator.exporting import otpauth, qr
+
+    if as_qr and as_uri:
+        raise click.UsageError("Give either --qr or --uri.")
+    with run.vault() as vault:
+        found = tokens.named(vault.all(Token), name)
+    if run.json:
+        printing.as_json(_facts(found) | ({"uri": otpauth.uri(found)} if as_qr or as_uri else {}))
+    elif as_uri:
+        printing.line(otpauth.uri(found))
+    elif as_qr:
+        printing.blocks(qr.lines(qr.matrix(otpauth.uri(found))))
+    else:
+        origin = "an enrolment" if found.device else "added by hand"
+        printing.fields(
+            [
+                ("Name", found.label),
+                ("Id", found.id),
+                ("Codes", f"{found.digits} digits, new every {found.period} s, {found.algorithm}"),
+                ("Secret", f"{len(found.secret) * 8} bits"),
+                ("From", origin),
+            ],
+            indent=0,
+        )
+
+
+@token.command()
+@opens_vault
+@click.argument("name")
 def remove(run: Run, name: str) -> None:
     """Erase a soft token. NAME is as for `placet code`; its secret cannot be brought back."""
     from placet_authenticator import tokens  # loads pyotp
@@ -86,20 +125,21 @@ def remove(run: Run, name: str) -> None:
         printing.line(f"Removed {found.label}.")
 
 
+def _facts(token: Token) -> dict[str, str | int | None]:
+    """A token for programs, without its secret."""
+    return {
+        "id": token.id,
+        "name": token.label,
+        "algorithm": token.algorithm,
+        "digits": token.digits,
+        "period": token.period,
+        "device": token.device,
+    }
+
+
 def _list(run: Run, known: list[Token]) -> None:
     if run.json:
-        rows = [
-            {
-                "id": each.id,
-                "name": each.label,
-                "algorithm": each.algorithm,
-                "digits": each.digits,
-                "period": each.period,
-                "device": each.device,
-            }
-            for each in known
-        ]
-        printing.as_json({"tokens": rows})
+        printing.as_json({"tokens": [_facts(each) for each in known]})
     elif known:
         rows_shown = [
             [each.label, each.id, each.algorithm, str(each.digits), f"{each.period} s"] for each in known

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -18,12 +18,13 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.worker import Worker, WorkerError
 
-from placet_authenticator import running
+from placet_authenticator import preferences, running
 from placet_authenticator import settings as choices
 from placet_authenticator.errors import AuthenticatorError, VaultError
-from placet_authenticator.inbox import Event, Inbox, Lost, Passed
+from placet_authenticator.inbox import Event, Inbox, Passed
 from placet_authenticator.settings import Settings
-from placet_authenticator.tui import screens, terminal, vaults
+from placet_authenticator.tui import palette, screens, terminal, themes, toasts, vaults
+from placet_authenticator.tui.clipboard import Clipboard
 from placet_authenticator.tui.messages import (
     AnswerFailed,
     AnswerGiven,
@@ -34,24 +35,23 @@ from placet_authenticator.tui.messages import (
     RequestArrived,
     RequestEnded,
     RequestOpened,
-    VaultLocked,
-    VaultOpened,
+    TransferWanted,
 )
-from placet_authenticator.tui.texts import how_it_ended, one_line, outcome_word
-from placet_authenticator.tui.themes import THEMES
+from placet_authenticator.tui.news import news
+from placet_authenticator.tui.opened import LinksOf, Opened
+from placet_authenticator.tui.texts import said
+from placet_authenticator.tui.toasts import Toast
 from placet_protocol.text import visible
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from placet_authenticator.authenticator import Authenticator
     from placet_authenticator.deciding import Verified
-    from placet_authenticator.inbox import Entry
-    from placet_authenticator.link import Link
     from placet_authenticator.vault import Vault
 
 LOCK_AFTER: Final = 300.0
 """Seconds without key or mouse until the vault locks itself."""
+ANSWER_SECONDS: Final = 5.0
+"""So long a lock waits for an answer that is on its way."""
 MODES_OPEN: Final = {"inbox": screens.inbox, "codes": screens.codes, "servers": screens.servers}
 """What there is to switch between while the vault is open; the order of the keys 1, 2, 3."""
 
@@ -87,7 +87,7 @@ class PlacetApp(App[None]):
         settings: Settings,
         *,
         clock: Callable[[], int] = running.now,
-        links: Callable[[Authenticator], Sequence[Link]] = lambda device: device.links(),
+        links: LinksOf = lambda device: device.links(),
         moment_of: Callable[[events.Event], float] = lambda event: event.time,
         lock_after: float = LOCK_AFTER,
     ) -> None:
@@ -95,33 +95,33 @@ class PlacetApp(App[None]):
         self.settings: Final = settings
         self.clock: Final = clock
         self.moment_of: Final = moment_of
+        self.copies: Final = Clipboard(self)
         self._links_of = links
         self._lock_after = lock_after
         self._touched = time.monotonic()
-        self._device: Authenticator | None = None
-        self._vault: Vault | None = None
-        self._session: aiohttp.ClientSession | None = None
-        self._links: Sequence[Link] = ()
-        self._following: list[Worker[None]] = []
-        self._followed: frozenset[str] = frozenset()
+        self._opened: Opened | None = None
         self._verified: Verified = "pin"
+        self._turn = asyncio.Lock()
+        self._quitting = False
         self._unattended = settings.keyring or settings.passphrase_file is not None
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.set_reactive(App.theme, THEMES[0].name)  # as an assignment it would parse all styles twice
+        themes.register(self, preferences.load(settings.home).theme)
         self.add_mode("entrance", self._entrance)
         self._add_modes()
 
     @property
     def device(self) -> Authenticator:
         """The open authenticator; only screens that are shown while it is open may ask."""
-        assert self._device is not None, "the vault is locked"
-        return self._device
+        return self._open_now.device
 
     @property
     def locked(self) -> bool:
         """Whether the vault is closed."""
-        return self._device is None
+        return self._opened is None
+
+    @property
+    def attended(self) -> bool:
+        """Whether a person typed the passphrase that opened the vault."""
+        return self._verified == "pin"
 
     def on_mount(self) -> None:
         """Begin the clock, and open by itself a vault whose passphrase nobody types."""
@@ -144,51 +144,44 @@ class PlacetApp(App[None]):
         """Make the vault and show the inbox. Raises ``VaultError`` if there is one already."""
         await self._open(partial(vaults.made, self.settings, passphrase), "pin")
 
+    async def prove(self, passphrase: str) -> None:
+        """Raise ``PassphraseError`` unless this is the vault's passphrase; the vault stays open either way."""
+        (await asyncio.to_thread(vaults.opened, self.settings, passphrase)).close()
+
     async def lock(self) -> None:
-        """Forget keys and texts, and ask for the passphrase."""
-        if self.locked:
-            return
-        self._unattended = False
-        self.clear_notifications()
-        await self.switch_mode("entrance")
-        for mode in MODES_OPEN:
-            self.remove_mode(mode)
-        await self._close()
-        self._add_modes()
-        self.inbox = Inbox()
-        self._show_count()
-        self.screen.post_message(VaultLocked())
+        """Forget keys and texts, and ask for the passphrase; an answer on its way is given a moment to arrive."""
+        async with self._turn:
+            if self.locked:
+                return
+            self._unattended = False
+            self.clear_notifications()
+            await self.switch_mode("entrance")
+            with contextlib.suppress(TimeoutError, WorkerError):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    for worker in self._answers():
+                        await worker.wait()
+            for mode in MODES_OPEN:
+                self.remove_mode(mode)
+            await self._close()
+            self._add_modes()
+            self.inbox = Inbox()
+            self._show_count()
 
     def follow(self) -> None:
         """Connect to all servers anew, at once."""
-        self.workers.cancel_group(self, "links")
-        self._links = self._links_of(self.device)
-        self._followed = frozenset(each.id for each in self.device.enrollments)
-        self._following = [
-            self.run_worker(self._follow(link), group="links", description=link.origin)
-            for link in self._links
-        ]
+        self._open_now.follow()
 
     def refresh_inbox(self) -> None:
         """Show what the authenticator knows now; call it after an enrolment or a leave."""
         before, self.inbox = self.inbox, self.device.state
         self.now = self.clock()
-        if self._followed != frozenset(each.id for each in self.device.enrollments):
+        if not self._open_now.all_followed:
             self.follow()
-        for notice in self.inbox.notices:
-            if notice not in before.notices:
-                self.post_message(NoticeCame(notice))
-        if before.pending == self.inbox.pending and before.history == self.inbox.history:
-            return
-        known = {entry.key for entry in before.pending}
-        past = {each.entry.key for each in before.history}
-        for entry in self.inbox.pending:
-            if entry.key not in known | past:
-                self.post_message(RequestArrived(entry))
-        for each in self.inbox.history:
-            if each.entry.key in known:
-                self.post_message(RequestEnded(each))
-        self._show_count()
+        changes = list(news(before, self.inbox))
+        for each in changes:
+            self.post_message(each)
+        if changes:
+            self._show_count()
 
     async def on_event(self, event: events.Event) -> None:
         """A key or the mouse puts off the lock."""
@@ -203,7 +196,7 @@ class PlacetApp(App[None]):
         try:
             self.device.absorb(message.event)
         except VaultError as error:
-            self.say(error.detail, "What came was not kept", severity="error")
+            self.toast(Toast(said(error), "What came was not kept", "error"))
             message.absorbed.set_result(False)
             return
         self.refresh_inbox()
@@ -212,20 +205,17 @@ class PlacetApp(App[None]):
     @on(RequestArrived)
     def _arrived(self, message: RequestArrived) -> None:
         self.bell()
-        self.say(one_line(message.entry.message), f"{message.entry.application} asks")
+        self.toast(toasts.arrived(message.entry))
 
     @on(RequestEnded)
     def _ended(self, message: RequestEnded) -> None:
-        if message.ended.outcome != "superseded":
-            ended = message.ended
-            title = f"{outcome_word(ended)} {how_it_ended(ended)}"
-            good = ended.outcome == "approved"
-            self.say(one_line(ended.entry.message), title, severity="information" if good else "warning")
+        self.toast(toasts.ended(message.ended))
 
     @on(RequestOpened)
-    def _opened(self, message: RequestOpened) -> None:
-        self.push_screen(screens.approval(self, message.entry))
-        self.run_worker(self._seen(message.entry), group="seen")
+    def _request_opened(self, message: RequestOpened) -> None:
+        if self._opened is not None:
+            self.push_screen(screens.approval(self, message.entry))
+            self.run_worker(self._opened.seen(message.entry), group="seen")
 
     @on(PastOpened)
     def _past_opened(self, message: PastOpened) -> None:
@@ -233,12 +223,12 @@ class PlacetApp(App[None]):
 
     @on(NoticeCame)
     def _told(self, message: NoticeCame) -> None:
+        if self.locked:
+            return
         self.bell()
-        notice = message.notice
-        server = next(
-            (each.name for each in self.device.enrollments if each.origin == notice.origin), notice.origin
-        )
-        self.say(notice.text, f"{server} says", severity="warning", seconds=12)
+        origin = message.notice.origin
+        names = {each.origin: each.name for each in self.device.enrollments}
+        self.toast(toasts.told(message.notice, names.get(origin, origin)))
 
     @on(NoticeOpened)
     def _notice_opened(self, message: NoticeOpened) -> None:
@@ -246,17 +236,23 @@ class PlacetApp(App[None]):
 
     @on(AnswerGiven)
     def _given(self, message: AnswerGiven) -> None:
-        self.run_worker(self._answer(message), group="answers")
+        if self.locked:  # the lock was faster than the Enter before it
+            self.toast(
+                Toast("The vault was locked first; the request goes on waiting.", "Not answered", "error")
+            )
+        else:
+            self.run_worker(self._answer(message), group="answers")
 
-    def say(self, text: str, title: str = "", *, severity: str = "information", seconds: float = 6) -> None:
-        """Show a few words for a while; foreign parts are filtered, and nothing is markup."""
-        self.notify(
-            visible(text),
-            title=visible(title),
-            severity=severity,  # type: ignore[arg-type]  # one of three words
-            timeout=seconds,
-            markup=False,
-        )
+    @on(TransferWanted)
+    def _transfer_wanted(self, message: TransferWanted) -> None:
+        if not self.locked:
+            self.push_screen(screens.transfer(self, message.token))
+
+    def toast(self, shown: Toast | None) -> None:
+        """Show a few words for a while, never as markup."""
+        if shown is not None:
+            text, title, severity, seconds = shown
+            self.notify(text, title=title, severity=severity, timeout=seconds, markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While the vault is locked there is nothing to go to."""
@@ -273,12 +269,30 @@ class PlacetApp(App[None]):
 
     def action_help(self) -> None:
         """Show the keys of this screen."""
-        self.push_screen(screens.help_(self))
+        self.push_screen(screens.help_(self.screen))
+
+    async def action_quit(self) -> None:
+        """End; an answer that is on its way arrives first, unless the person insists."""
+        if self._quitting or not self._answers():
+            self.exit()
+        else:
+            self._quitting = True
+            self.toast(Toast("The app ends when it has arrived.", "Your answer is on its way"))
+            self.run_worker(self._quit_answered(), group="quitting")
+
+    def watch_theme(self, theme: str) -> None:
+        """Keep the person's choice for the next start."""
+        if not self.is_running:
+            return
+        try:
+            preferences.save(self.settings.home, preferences.Preferences(theme))
+        except OSError as error:
+            self.toast(Toast(visible(str(error)), "The choice is not kept", "warning"))
 
     def action_reconnect(self) -> None:
         """Connect to all servers anew, at once."""
         self.follow()
-        self.say("Connecting …")
+        self.toast(Toast("Connecting …"))
 
     def action_enroll(self) -> None:
         """Become a device on a server."""
@@ -286,14 +300,8 @@ class PlacetApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every place and the app's own commands."""
-        if not self.locked:
-            yield SystemCommand("Inbox", "What waits for your answer", partial(self.switch_mode, "inbox"))
-            yield SystemCommand("Codes", "Codes of soft tokens", partial(self.switch_mode, "codes"))
-            yield SystemCommand("Servers", "Where this is a device", partial(self.switch_mode, "servers"))
-            yield SystemCommand("Enroll", "Become a device on a server", self.action_enroll)
-            yield SystemCommand("Lock", "Ask for the passphrase again", self.action_lock)
-        wanted = {"Theme", "Quit", "Screenshot"}
-        yield from (each for each in super().get_system_commands(screen) if each.title in wanted)
+        del screen
+        return palette.commands(self, locked=self.locked)
 
     def _fatal_error(self) -> None:
         # Textual's own report lists local variables, among them the passphrase, and foreign text as it came.
@@ -317,40 +325,35 @@ class PlacetApp(App[None]):
             await self.unlock(passphrase, verified)
         except AuthenticatorError as error:
             self._unattended = False
-            self.say(error.detail, "The vault does not open", severity="error")
+            self.toast(Toast(said(error), "The vault does not open", "error"))
             await self.switch_screen(self._entrance())
 
     async def _open(self, open_vault: Callable[[], Vault], verified: Verified) -> None:
-        vault = await asyncio.to_thread(open_vault)
-        from placet_authenticator.authenticator import Authenticator  # loads the HTTP client
-        from placet_authenticator.calls import open_session
-
-        self._vault, self._session, self._verified = vault, open_session(), verified
-        self._device = Authenticator(vault, self._session, clock=self.clock)
-        self.set_reactive(PlacetApp.inbox, self._device.state)
-        self._touched = time.monotonic()
-        self.follow()
-        self._show_count()
-        self.call_next(self._enter)
+        async with self._turn:
+            vault = await asyncio.to_thread(open_vault)
+            self._verified = verified
+            self._opened = Opened(self, vault, clock=self.clock, links_of=self._links_of, kept=self._kept)
+            self.set_reactive(PlacetApp.inbox, self.device.state)
+            self._touched = time.monotonic()
+            self.follow()
+            self._show_count()
+            self.call_next(self._enter)
 
     async def _enter(self) -> None:
         await self.switch_mode("inbox")
         self.remove_mode("entrance")
         self.add_mode("entrance", self._entrance)
-        self.screen.post_message(VaultOpened())
 
     async def _close(self) -> None:
-        self.workers.cancel_all()
-        for worker in self._following:
-            with contextlib.suppress(WorkerError):
-                await worker.wait()
-        self._device, self._following, self._links, self._followed = None, [], (), frozenset()
-        session, self._session = self._session, None
-        vault, self._vault = self._vault, None
-        if session is not None:
-            await session.close()
-        if vault is not None:
-            vault.close()
+        self.copies.clear()
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.close()
+
+    @property
+    def _open_now(self) -> Opened:
+        assert self._opened is not None, "the vault is locked"
+        return self._opened
 
     async def _tick(self) -> None:
         self.now = self.clock()
@@ -364,31 +367,30 @@ class PlacetApp(App[None]):
             self.device.absorb(Passed())
         self.refresh_inbox()
 
-    async def _follow(self, link: Link) -> None:
-        async with link:
-            async for event in link:
-                if not await self._kept(event):
-                    # Nothing is acknowledged, so nothing is lost: the next try brings it again.
-                    await self._kept(Lost(link.origin, "the vault cannot be written"))
-                    return
-
     async def _kept(self, event: Event) -> bool:
         heard = Heard(event)
         self.post_message(heard)
         return await heard.absorbed
 
-    async def _answer(self, message: AnswerGiven) -> None:
+    async def _answer(self, message: AnswerGiven) -> bool:
+        """Send it; False when it did not get through."""
+        trouble: AuthenticatorError | None = None
         try:
             await self.device.decide(message.entry, message.answer, verified=self._verified)
         except AuthenticatorError as error:
+            trouble = error
             if not message.asker.post_message(AnswerFailed(message.entry, error)):
-                self.say(f"{error.detail}. {error.hint}", "Your answer did not get through", severity="error")
+                self.toast(Toast(said(error), "Your answer did not get through", "error"))
         self.refresh_inbox()
+        return trouble is None
 
-    async def _seen(self, entry: Entry) -> None:
-        for link in self._links:
-            with contextlib.suppress(AuthenticatorError):  # said again when the request is looked at again
-                await link.seen([(entry.device, entry.rid)])
+    def _answers(self) -> list[Worker[bool]]:
+        return [each for each in self.workers if each.group == "answers" and not each.is_finished]
+
+    async def _quit_answered(self) -> None:
+        if all([await worker.wait() for worker in self._answers()]):
+            self.exit()
+        self._quitting = False  # the person is told what failed, and stays
 
     def _show_count(self) -> None:
         waiting = len(self.inbox.pending)

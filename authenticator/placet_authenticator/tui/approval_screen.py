@@ -25,7 +25,7 @@ from placet_authenticator.tui.widgets import TopBar
 from placet_protocol.text import visible
 
 if TYPE_CHECKING:
-    from placet_authenticator.tui.app import PlacetApp
+    from placet_authenticator.tui.host import Host
 
 DEAD_SECONDS: Final = 1.0
 """Keys that were meant for what was on the screen before do nothing."""
@@ -231,13 +231,13 @@ class ApprovalScreen(Screen[None]):
         self._draw()
 
     def _follow(self) -> None:
-        app = cast("PlacetApp", self.app)
-        if app.screen is self and not self._over and app.inbox.find(self._entry.key) is None:
+        app = cast("Host", self.app)
+        if self.app.screen is self and not self._over and app.inbox.find(self._entry.key) is None:
             self._over = True
             self.dismiss()
 
     def _draw(self) -> None:
-        app = cast("PlacetApp", self.app)
+        app = cast("Host", self.app)
         entry, now = self._entry, app.now + app.inbox.offset(self._entry.origin)
         left_ms = entry.expires_at - now
         age = f"asked {ago(now - entry.created_at)} ago   " if self.size.width >= WIDE else ""

@@ -1,4 +1,4 @@
-"""Small windows over a screen: one question and its answers; and how an error is said."""
+"""A small window over a screen: one question and its answers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
-
-from placet_authenticator.errors import AuthenticatorError
-from placet_protocol.text import visible
-
-
-def said(error: AuthenticatorError) -> str:
-    """What happened and what to do next, in sentences that are safe to draw."""
-    parts = (part.strip().rstrip(".") for part in (error.detail, error.hint))
-    return visible(" ".join(f"{part[0].upper()}{part[1:]}." for part in parts if part))
 
 
 class QuestionScreen(ModalScreen[str]):

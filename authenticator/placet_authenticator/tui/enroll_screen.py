@@ -20,8 +20,8 @@ from placet_authenticator.authenticator import Authenticator
 from placet_authenticator.enrolling import Enrolled
 from placet_authenticator.errors import AuthenticatorError, ImportFailedError, UnreachableError
 from placet_authenticator.records import Enrollment
-from placet_authenticator.tui.asking import said
 from placet_authenticator.tui.source_line import SourceLine
+from placet_authenticator.tui.texts import said
 from placet_protocol.approval import NAME_MAX
 from placet_protocol.otpauth import EnrollmentUri
 from placet_protocol.text import visible

@@ -21,7 +21,7 @@ from placet_authenticator.tui.widgets import TopBar
 
 if TYPE_CHECKING:
     from placet_authenticator.authenticator import Authenticator
-    from placet_authenticator.tui.app import PlacetApp
+    from placet_authenticator.tui.host import Host
 
 _NOWHERE: Final = (
     "This device is on no server yet.\n\n"
@@ -68,7 +68,7 @@ class InboxScreen(Screen[None]):
 
     def draw(self) -> None:
         """Draw what changed; the cursor stays on what it is on."""
-        app = cast("PlacetApp", self.app)
+        app = cast("Host", self.app)
         if app.locked:
             return
         inbox, requests = app.inbox, self.query_one(InboxList)

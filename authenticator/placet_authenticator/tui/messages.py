@@ -10,6 +10,7 @@ from textual.message_pump import MessagePump
 
 from placet_authenticator.errors import AuthenticatorError
 from placet_authenticator.inbox import Ended, Entry, Event, Notice
+from placet_authenticator.records import Token
 
 if TYPE_CHECKING:
     from placet_authenticator.deciding import Answer
@@ -92,9 +93,9 @@ class AnswerFailed(Message):
         self.error = error
 
 
-class VaultOpened(Message):
-    """The person is known, and the servers are being reached."""
+class TransferWanted(Message):
+    """The person wants to take a soft token to another authenticator."""
 
-
-class VaultLocked(Message):
-    """Keys are gone from memory until the passphrase is given again."""
+    def __init__(self, token: Token) -> None:
+        super().__init__()
+        self.token = token

@@ -15,7 +15,7 @@ from textual.widgets import Button, ContentSwitcher, Footer, Input, Static
 
 from placet_authenticator.errors import AuthenticatorError
 from placet_authenticator.settings import MAX_PASSPHRASE
-from placet_authenticator.tui.asking import said
+from placet_authenticator.tui.texts import said
 
 STEPS: Final = ("welcome", "secret", "begin")
 SHORT: Final = 12

@@ -24,7 +24,7 @@ from placet_authenticator.tui.widgets import TopBar
 from placet_protocol.text import visible
 
 if TYPE_CHECKING:
-    from placet_authenticator.tui.app import PlacetApp
+    from placet_authenticator.tui.host import Host
 
 _NONE: Final = (
     "No server yet.\n\nPress e to enrol: an application that works with Placet shows you a QR code,\n"
@@ -129,7 +129,7 @@ class ServersScreen(Screen[None]):
 
     async def action_ask(self) -> None:
         """Connect to all servers at once and ask what they say of this device."""
-        cast("PlacetApp", self.app).follow()
+        cast("Host", self.app).follow()
         await self._load()
 
     def action_leave(self) -> None:

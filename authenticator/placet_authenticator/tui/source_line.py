@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from placet_authenticator.errors import ImportFailedError
 from placet_authenticator.importing.otpauth import text_of
-from placet_authenticator.tui.asking import said
+from placet_authenticator.tui.texts import said
 from placet_protocol.otpauth import URI_LIMIT
 
 PAUSE: Final = 0.15

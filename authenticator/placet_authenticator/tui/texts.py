@@ -10,6 +10,7 @@ from textual.content import Content
 from placet_protocol.text import visible
 
 if TYPE_CHECKING:
+    from placet_authenticator.errors import AuthenticatorError
     from placet_authenticator.inbox import Connection, Ended, Entry
 
 QUIET: Final = "$foreground 62%"
@@ -32,6 +33,12 @@ _REASONS: Final = {
 def foreign(text: str, style: str = "", *, newline: bool = False) -> Content:
     """Text that somebody else wrote: filtered once more, and never markup."""
     return Content.styled(visible(text, newline=newline), style)
+
+
+def said(error: AuthenticatorError) -> str:
+    """What happened and what to do next, in sentences that are safe to draw."""
+    parts = (part.strip().rstrip(".") for part in (error.detail, error.hint))
+    return visible(" ".join(f"{part[0].upper()}{part[1:]}." for part in parts if part))
 
 
 def one_line(text: str) -> str:

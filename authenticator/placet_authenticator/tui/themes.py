@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+from textual.app import App
 from textual.theme import Theme
 
 THEMES: Final = (
@@ -61,3 +62,11 @@ THEMES: Final = (
         },
     ),
 )
+
+
+def register(app: App[Any], chosen: str) -> None:
+    """Offer these themes and put on the chosen one, or the first where there is none of that name."""
+    for theme in THEMES:
+        app.register_theme(theme)
+    name = chosen if chosen in app.available_themes else THEMES[0].name
+    app.set_reactive(App.theme, name)  # as an assignment it would parse all styles twice

@@ -16,8 +16,8 @@ from placet_authenticator.authenticator import Authenticator
 from placet_authenticator.errors import ImportFailedError
 from placet_authenticator.importing import otpauth
 from placet_authenticator.records import Token
-from placet_authenticator.tui.asking import said
 from placet_authenticator.tui.source_line import SourceLine
+from placet_authenticator.tui.texts import said
 from placet_protocol.text import visible
 
 

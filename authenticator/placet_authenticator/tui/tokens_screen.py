@@ -17,6 +17,7 @@ from placet_authenticator.authenticator import Authenticator
 from placet_authenticator.records import Token
 from placet_authenticator.tui.asking import QuestionScreen
 from placet_authenticator.tui.clipboard import Clipboard
+from placet_authenticator.tui.messages import TransferWanted
 from placet_authenticator.tui.token_add_screen import TokenAddScreen
 from placet_authenticator.tui.token_list import ENDING_MS, TokenList
 from placet_authenticator.tui.widgets import TopBar
@@ -43,6 +44,13 @@ class TokensScreen(Screen[None]):
             "Remove",
             key_display="d",
             tooltip="Erase the token under the cursor",
+            show=False,
+        ),
+        Binding(
+            "m",
+            "transfer",
+            "Move …",
+            tooltip="Show its QR code, to take it to another authenticator",
             show=False,
         ),
         Binding("escape", "clear_search", "Clear search", show=False),
@@ -78,10 +86,6 @@ class TokensScreen(Screen[None]):
     def on_screen_resume(self) -> None:
         """Another screen may have brought or taken tokens."""
         self.load()
-
-    def on_unmount(self) -> None:
-        """Locking and quitting take the code off the clipboard, too."""
-        self._clipboard.clear()
 
     def on_screen_suspend(self) -> None:
         """Nothing stays revealed behind another screen."""
@@ -148,6 +152,11 @@ class TokensScreen(Screen[None]):
                 self.notify(f"Added {visible(token.label)}.", markup=False)
 
         self.app.push_screen(TokenAddScreen(self._device, self._clock), added)
+
+    def action_transfer(self) -> None:
+        """Take the token under the cursor to another authenticator."""
+        if token := self._list.current:
+            self.post_message(TransferWanted(token))
 
     def action_remove(self) -> None:
         """Erase the token under the cursor, once the person is sure."""

@@ -13,7 +13,7 @@ from textual.widgets import Footer, Input, Static
 
 from placet_authenticator.errors import AuthenticatorError
 from placet_authenticator.settings import MAX_PASSPHRASE
-from placet_authenticator.tui.asking import said
+from placet_authenticator.tui.texts import said
 
 
 class UnlockScreen(Screen[None]):

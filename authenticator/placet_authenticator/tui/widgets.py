@@ -15,7 +15,7 @@ from placet_protocol.text import visible
 
 if TYPE_CHECKING:
     from placet_authenticator.inbox import Inbox
-    from placet_authenticator.tui.app import PlacetApp
+    from placet_authenticator.tui.host import Host
 
 PLACES: Final = (("inbox", "1", "Inbox"), ("codes", "2", "Codes"), ("servers", "3", "Servers"))
 
@@ -88,7 +88,7 @@ class TopBar(Horizontal):
 
     def draw(self) -> None:
         """Draw all of it anew."""
-        app = cast("PlacetApp", self.app)
+        app = cast("Host", self.app)
         if app.locked:
             return
         for tab in self.query(Tab):
