@@ -1,0 +1,140 @@
+"""Codes by e-mail, read at a real mail server."""
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.carrying import carriers, outgoing, secret
+from support.mail import MailServer, mail_server
+from support.tls import certificate
+
+
+def to_ana(**changes: Any) -> Any:
+    """A code on its way by e-mail."""
+    return outgoing(**({"channel": "email", "to": "ana@example.org", "subject": "Your code"} | changes))
+
+
+def table(server: MailServer, **more: Any) -> dict[str, Any]:
+    """The settings for a mail server."""
+    return {
+        "type": "smtp",
+        "host": "127.0.0.1",
+        "port": server.port,
+        "security": "none",
+        "from": "ACME <codes@acme.example>",
+        **more,
+    }
+
+
+def served(pem: Path) -> ssl.SSLContext:
+    """TLS with a certificate."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pem)
+    return context
+
+
+async def test_a_mail_has_text_html_and_everything_a_mail_has(tmp_path: Path) -> None:
+    """Text and HTML as alternatives, one recipient, our sender in envelope and head, a date, an id of ours."""
+    async with mail_server() as server, carriers(tmp_path, {"mail": table(server)}) as found:
+        text, html = "Dein Code ist 271828 – gültig 10 Minuten.\n\nACME", "<p>Dein Code ist <b>271828</b></p>"
+        carried = await found.send("mail", to_ana(text=text, html=html, subject="Code für ACME"))
+    assert carried.outcome == "accepted"
+    (mail,) = server.mails
+    assert (mail.sender, mail.recipients) == ("codes@acme.example", ["ana@example.org"])
+    head = mail.message
+    assert (str(head["From"]), str(head["To"])) == ("ACME <codes@acme.example>", "ana@example.org")
+    assert str(head["Subject"]) == "Code für ACME"
+    assert str(head["Date"]) == "Fri, 15 Jan 2027 08:00:00 +0000"
+    assert str(head["Message-ID"]) == f"<{carried.reference}>"
+    assert carried.reference.endswith("@acme.example")
+    assert str(head["Auto-Submitted"]) == "auto-generated"
+    bodies = {part.get_content_type(): part.get_content() for part in head.iter_parts()}
+    assert {kind: body.replace("\r\n", "\n") for kind, body in bodies.items()} == {
+        "text/plain": text + "\n",
+        "text/html": html + "\n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shown"),
+    [
+        (None, "ACME <codes@acme.example>"),
+        ("Zoo", "Zoo <codes@acme.example>"),
+        ("Café, Bar <x>", '"Café, Bar <x>" <codes@acme.example>'),
+        ("otp@acme.example", "ACME <otp@acme.example>"),
+        ("Zoo <otp@ACME.example>", "Zoo <otp@ACME.example>"),
+        ("ceo@bank.example", "ACME <codes@acme.example>"),
+        ("Bank <ceo@bank.example>", "Bank <codes@acme.example>"),
+    ],
+)
+async def test_a_message_chooses_the_name_but_not_another_s_domain(
+    tmp_path: Path, wanted: str | None, shown: str
+) -> None:
+    """The name of the sender is the application's; the address stays in the domain that the operator set."""
+    async with mail_server() as server, carriers(tmp_path, {"mail": table(server)}) as found:
+        assert (await found.send("mail", to_ana(sender=wanted))).outcome == "accepted"
+    assert str(server.mails[0].message["From"]) == shown
+    assert server.mails[0].sender == "codes@acme.example"
+
+
+@pytest.mark.parametrize(
+    ("place", "said", "outcome"),
+    [
+        ("ana@example.org", "550 5.1.1 no such user", "refused"),
+        ("ana@example.org", "451 4.7.1 greylisted", "later"),
+        ("data", "554 5.7.1 spam: Your code is 271828.", "refused"),
+        ("data", "452 4.3.1 disk full", "later"),
+    ],
+)
+async def test_5xx_is_for_good_and_4xx_for_later(tmp_path: Path, place: str, said: str, outcome: str) -> None:
+    """What the mail server says decides whether another try makes sense; its words are not passed on."""
+    async with mail_server() as server, carriers(tmp_path, {"mail": table(server)}) as found:
+        server.refusals[place] = said
+        carried = await found.send("mail", to_ana())
+    assert (carried.outcome, carried.unsure) == (outcome, False)
+    assert said[:3] in carried.reason
+    assert "271828" not in carried.reason
+
+
+async def test_a_mail_server_that_is_not_there_is_for_later(tmp_path: Path) -> None:
+    """Nothing listens: another gateway can have the message, and it was surely not sent."""
+    async with mail_server() as server:
+        pass
+    async with carriers(tmp_path, {"mail": table(server)}) as found:
+        carried = await found.send("mail", to_ana())
+    assert (carried.outcome, carried.unsure) == ("later", False)
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_mail_travels_over_tls_behind_a_login(tmp_path: Path, security: str) -> None:
+    """The certificate is verified before the password is said; both spellings of TLS work."""
+    pem = certificate(tmp_path)
+    way = {security: served(pem)}
+    login = {"username": "codes", "password_file": secret(tmp_path, "mail-s3cret"), "ca_file": str(pem)}
+    async with mail_server(**way, auth=True) as server:
+        good = table(server, security=security, **login)
+        async with carriers(tmp_path, {"mail": good}) as found:
+            assert (await found.send("mail", to_ana())).outcome == "accepted"
+        assert (len(server.mails), server.logins) == (1, [("codes", "mail-s3cret")])
+        bad = good | {"password_file": secret(tmp_path, "wr0ng-s3cret", "wrong")}
+        async with carriers(tmp_path, {"mail": bad}) as found:
+            carried = await found.send("mail", to_ana())
+        assert (carried.outcome, carried.reason) == ("later", "the mail server refused the log-in: 535")
+        del good["ca_file"]
+        said = len(server.logins)
+        async with carriers(tmp_path, {"mail": good}) as found:
+            carried = await found.send("mail", to_ana())
+        assert carried.outcome == "later"
+        assert (len(server.mails), len(server.logins)) == (1, said)
+
+
+async def test_a_mail_server_without_tls_gets_nothing_where_tls_is_set(tmp_path: Path) -> None:
+    """STARTTLS that a server does not offer, or that somebody strips, ends the attempt before any mail."""
+    async with (
+        mail_server() as server,
+        carriers(tmp_path, {"mail": table(server, security="starttls")}) as found,
+    ):
+        assert (await found.send("mail", to_ana())).outcome == "later"
+    assert server.mails == []
