@@ -53,11 +53,15 @@ _LIVE_OF: Final = "lookup = ? AND owner = ? AND purpose = ? AND status = 'live' 
 _WITHDRAW_LIVE: Final = Sql(
     "messages_withdraw",
     "UPDATE messages SET status = CASE WHEN due_at IS NULL THEN status ELSE 'expired' END, due_at = NULL,"  # noqa: S608 - constant text
-    f" updated_at = ?, sealed = NULL WHERE id IN (SELECT message FROM codes WHERE {_LIVE_OF})",
+    f" updated_at = ?, expires_at = ? WHERE id IN (SELECT message FROM codes WHERE {_LIVE_OF})",
 )
 _REPLACE_LIVE: Final = Sql(
     "codes_replace",
     f"UPDATE codes SET status = 'replaced', mac = NULL WHERE {_LIVE_OF}",  # noqa: S608 - constant text
+)
+_LIVE: Final = Sql(
+    "codes_live",
+    f"SELECT id FROM codes WHERE {_LIVE_OF} ORDER BY id DESC LIMIT ?",  # noqa: S608 - as above
 )
 _END: Final = Sql(
     "code_end",
@@ -135,7 +139,7 @@ class Codes:
         before: tuple[Step, ...] = ()
         if draft.replaces:
             live = (wish.lookup, owner(caller), wish.purpose, now)
-            before = (step(_WITHDRAW_LIVE, now, *live), step(_REPLACE_LIVE, *live))
+            before = (step(_WITHDRAW_LIVE, now, now, *live), step(_REPLACE_LIVE, *live))
         ip = draft.ip or ip
         return await self._write(caller, code_id, wish, value, now, ip, before, [], extra_guard)
 
@@ -176,7 +180,7 @@ class Codes:
             )
         new = new_id(now, self._entropy)
         wish = self._drafting.bound(caller, kept, row[6], new, ip=row[9], tries=row[2], left=row[3])
-        ends = Taken(step(_END, "replaced", code_id, now, row[3]), "ended", b"")
+        ends = Taken(step(_END, "replaced", code_id, now, row[3]), "ended")
         value = draw(kept.shape, self._entropy)
         return await self._write(caller, new, wish, value, now, ip, self._withdrawn(row, now), [ends])
 
@@ -205,9 +209,9 @@ class Codes:
             kept = structs.replace(kept, channels=channels)
         prepared = self._drafting.message(caller, kept, value, code_id, row[4], now, ip)
         issued = _issued(kept, code_id, value, row[4], row[2], prepared.id)
-        guards = [Taken(step(_CARRY, prepared.id, code_id, now), "ended", b""), *prepared.taken]
+        guards = [Taken(step(_CARRY, prepared.id, code_id, now), "ended"), *prepared.taken]
         if extra_guard is not None:
-            guards = [Taken(extra_guard(issued), "repeated", b""), *guards]
+            guards = [Taken(extra_guard(issued), "repeated"), *guards]
         entry = leaf(now, "code.repeated", caller.org, code_id, application=caller.application.id)
         steps = (*self._withdrawn(row, now), *prepared.steps)
         await self._plan(caller, kept, guards, steps, entry, now)
@@ -242,6 +246,13 @@ class Codes:
         bound = codekeys.of_purpose(self._sealer, purpose)
         row = await self._store.row(_NEWEST, (lookup, owner(caller), bound))
         return None if row is None else self._info(row, now)
+
+    async def live(self, caller: Caller, destination: Destination, now: int, limit: int) -> list[str]:
+        """The ids of this caller's live codes for a destination, newest first; of those without a purpose."""
+        lookup = codekeys.of_destination(self._sealer, caller.org, destination)
+        bound = codekeys.of_purpose(self._sealer, "")
+        rows = await self._store.rows(_LIVE, (lookup, owner(caller), bound, now, limit))
+        return [row[0] for row in rows]
 
     async def cancel(self, caller: Caller, code_id: str, now: int) -> CodeInfo:
         """End a live code; a message that was not sent yet is not sent. Raises ``not_found``, ``not_pending``."""
@@ -285,7 +296,7 @@ class Codes:
         prepared = self._drafting.message(caller, kept, value, code_id, expires_at, now, ip)
         issued = _issued(kept, code_id, value, expires_at, wish.tries, prepared.id)
         if extra_guard is not None:
-            guards = [Taken(extra_guard(issued), "repeated", b""), *guards]
+            guards = [Taken(extra_guard(issued), "repeated"), *guards]
         add = self._drafting.row(caller, code_id, wish, value, expires_at, prepared.id)
         entry = leaf(
             now, "code.issued", caller.org, code_id, application=caller.application.id, expires_at=expires_at

@@ -64,11 +64,11 @@ _DROP: Final = Sql(
 
 
 class Taken(NamedTuple):
-    """One guard of a plan that sends, and what it counts."""
+    """One guard of a plan, what it counts, and the key of its counter."""
 
     step: Step
     kind: str
-    subject: bytes
+    subject: bytes = b""
 
 
 class Guard:

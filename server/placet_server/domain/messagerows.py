@@ -21,14 +21,14 @@ _SECRET_BYTES: Final = 24
 _ADD: Final = Sql(
     "message_add",
     "INSERT INTO messages (id, application, owner, code, kind, status, channels, parts, attempts, tried, due_at,"
-    " expires_at, updated_at, recipient, sealed) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, 0, '', ?, ?, ?, ?, ?)",
+    " expires_at, updated_at, sealed) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, 0, '', ?, ?, ?, ?)",
 )
 DUE_COLUMNS: Final = (
     "id, application, kind, status, channels, code, tried, attempts, due_at, expires_at, sealed"
 )
 INFO_COLUMNS: Final = (
     "id, application, kind, status, channels, channel, gateway, parts, attempts, reason, reference, code, updated_at,"
-    " expires_at, recipient"
+    " expires_at, recipient, sealed"
 )
 
 
@@ -78,7 +78,6 @@ def add(
         draft.send_at or now,
         draft.expires_at,
         now,
-        sealer.seal("pii", "recipients", message_id, masked(draft.to).encode()),
         sealer.seal("pii", "messages", message_id, _encode(body)),
     )
 
@@ -147,9 +146,13 @@ def due(sealer: Sealer, row: Row) -> Due | None:
     )
 
 
+def recipient(sealer: Sealer, due: Due) -> bytes:
+    """What is kept of the destination when a message is erased."""
+    return sealer.seal("pii", "recipients", due.id, masked(due.to).encode())
+
+
 def info(sealer: Sealer, row: Row) -> MessageInfo:
     """A row of ``INFO_COLUMNS`` as it is told."""
-    recipient = row[14]
     return MessageInfo(
         id=row[0],
         application=row[1],
@@ -158,7 +161,7 @@ def info(sealer: Sealer, row: Row) -> MessageInfo:
         channels=tuple(row[4].split()),
         channel=row[5],
         gateway=row[6],
-        to="" if recipient is None else sealer.open("pii", "recipients", row[0], recipient).decode(),
+        to=_recipient(sealer, row[0], row[14], row[15]),
         parts=row[7],
         attempts=row[8],
         reason=row[9],
@@ -168,3 +171,16 @@ def info(sealer: Sealer, row: Row) -> MessageInfo:
         updated_at=row[12],
         expires_at=row[13],
     )
+
+
+def _recipient(sealer: Sealer, message_id: str, kept: bytes | None, sealed: bytes | None) -> str:
+    """The masked destination, '' when nothing opens."""
+    try:
+        if kept is not None:
+            return sealer.open("pii", "recipients", message_id, kept).decode()
+        if sealed is not None:
+            body = _decode(sealer.open("pii", "messages", message_id, sealed))
+            return masked(Destination(body.kind, body.address))
+    except UnsealableError:
+        pass  # told as unknown; the rest of the row is still of use
+    return ""

@@ -90,26 +90,28 @@ _LATER: Final = Sql(
 )
 _END: Final = Sql(
     "message_end",
-    "UPDATE messages SET status = ?, reason = ?, due_at = NULL, updated_at = ?, sealed = NULL"
+    "UPDATE messages SET status = ?, reason = ?, due_at = NULL, updated_at = ?, recipient = ?, sealed = NULL"
     " WHERE id = ? AND due_at IS NOT NULL",
 )
 _REPORTED: Final = Sql(
     "message_reported",
-    "UPDATE messages SET status = ?, due_at = NULL, updated_at = ?, sealed = NULL"
+    "UPDATE messages SET status = ?, due_at = NULL, updated_at = ?, recipient = ?, sealed = NULL"
     # Of a gateway that left us without an answer, too: then no other one shall send it again.
     " WHERE id = ? AND status IN ('queued', 'sending', 'sent')",
 )
 _WITHDRAW: Final = Sql(
     "message_withdraw",
     "UPDATE messages SET status = CASE WHEN due_at IS NULL THEN status ELSE 'expired' END, due_at = NULL,"
-    " updated_at = ?, sealed = NULL WHERE id = ?",
+    " updated_at = ?, expires_at = ? WHERE id = ? AND expires_at > ?",
 )
 _OVER: Final = Sql(
     "messages_over",
     f"SELECT {DUE_COLUMNS} FROM messages WHERE sealed IS NOT NULL AND expires_at <= ?"  # noqa: S608 - constant text
     " ORDER BY expires_at LIMIT ?",
 )
-_ERASE: Final = Sql("message_erase", "UPDATE messages SET sealed = NULL WHERE id = ? AND due_at IS NULL")
+_ERASE: Final = Sql(
+    "message_erase", "UPDATE messages SET recipient = ?, sealed = NULL WHERE id = ? AND due_at IS NULL"
+)
 _DROP: Final = Sql("messages_drop", "DELETE FROM messages WHERE id < ? AND sealed IS NULL")
 _GET: Final = Sql("message", f"SELECT {INFO_COLUMNS} FROM messages WHERE id = ? AND ? IN ('', owner)")  # noqa: S608 - as above
 _PAGE: Final = Sql(
@@ -170,7 +172,7 @@ class Messages:
         assert message_id is not None  # only a code without channels has none
         info = messagerows.new_info(caller, message_id, draft, now)
         if extra_guard is not None:
-            taken = [Taken(extra_guard(info), "repeated", b""), *taken]
+            taken = [Taken(extra_guard(info), "repeated"), *taken]
         facts = {"application": caller.application.id, "kind": draft.kind}
         entry = leaf(now, "message.accepted", caller.org, message_id, **facts)
         guards = [each.step for each in taken]
@@ -187,7 +189,7 @@ class Messages:
         message_id = new_id(now, self._entropy)
         taken = self._guard.take(caller, draft.to, ip, now, counts=draft.kind == "code")
         if (paid := self._charge(caller)) is not None:
-            taken.append(Taken(paid, "credit", b""))
+            taken.append(Taken(paid, "credit"))
         add = messagerows.add(self._sealer, caller, message_id, draft, code_id, now)
         return Prepared(message_id, taken, (add,))
 
@@ -202,8 +204,8 @@ class Messages:
 
     @staticmethod
     def withdraw(message_id: str, now: int) -> Step:
-        """The step that ends a message whose code ended: it is not sent any more, and its text is erased."""
-        return step(_WITHDRAW, now, message_id)
+        """The step that ends a message whose code ended: it is not sent any more, and its text erased in a moment."""
+        return step(_WITHDRAW, now, now, message_id, now)
 
     async def get(self, caller: Caller | None, message_id: str) -> MessageInfo:
         """How a message of this caller (of anyone, for the operator) stands; raises ``not_found``."""
@@ -229,7 +231,7 @@ class Messages:
             damaged = {row[0] for row in rows} - {due.id for due in found}
             reason = "Its sealed text does not open."
             await self._store.write(
-                plan(*(step(_END, "failed", reason, now, each) for each in damaged), guards=0)
+                plan(*(step(_END, "failed", reason, now, None, each) for each in damaged), guards=0)
             )
         return found
 
@@ -267,7 +269,8 @@ class Messages:
 
     async def failed(self, due: Due, reason: str, now: int) -> None:
         """No gateway takes it; ``reason`` is a sentence for the operator."""
-        await self._ended(due, "failed", step(_END, "failed", reason, now, due.id), now, reason=reason)
+        end = step(_END, "failed", reason, now, messagerows.recipient(self._sealer, due), due.id)
+        await self._ended(due, "failed", end, now, reason=reason)
 
     async def reported(self, message_id: str, secret: str, state: Reported, now: int) -> bool:
         """What a gateway reports of a message that it took; a wrong secret is False and changes nothing.
@@ -278,30 +281,34 @@ class Messages:
         row = await self._store.row(_ONE, (message_id,)) if good and is_id(message_id) else None
         if row is None:
             return False
-        if state != "sent" and (opened := self._opened([row])):
-            await self._ended(opened[0], state, step(_REPORTED, state, now, message_id), now)
+        if state != "sent" and (due := messagerows.due(self._sealer, row)) is not None:
+            kept = messagerows.recipient(self._sealer, due)
+            await self._ended(due, state, step(_REPORTED, state, now, kept, message_id), now)
         return True
 
     async def carried(self, message_id: str, secret: str) -> Due | None:
         """A message that a gateway fetches by its secret address, until it is reported or over; else None."""
         good = self._is_secret(message_id, secret)
         row = await self._store.row(_ONE, (message_id,)) if good and is_id(message_id) else None
-        return None if row is None else next(iter(self._opened([row])), None)
+        return None if row is None else messagerows.due(self._sealer, row)
 
     async def expire(self, now: int) -> None:
         """End what was not sent in time, and erase the texts of what nobody reported."""
         while rows := await self._store.rows(_OVER, (now, _AT_ONCE)):
-            over = {due.id: due for due in self._opened(rows)}
-            erased = [step(_ERASE, row[0]) for row in rows if row[3] not in UNSENT]
+            erased = []
+            for row in rows:
+                due = messagerows.due(self._sealer, row)
+                kept = None if due is None else messagerows.recipient(self._sealer, due)
+                if row[3] not in UNSENT:
+                    erased.append(step(_ERASE, kept, row[0]))
+                    continue
+                end = step(_END, "expired", "It was not sent in time.", now, kept, row[0])
+                if due is None:
+                    erased.append(end)
+                else:
+                    await self._ended(due, "expired", end, now)
             if erased:
                 await self._store.write(plan(*erased, guards=0))
-            for row in rows:
-                if row[3] in UNSENT:
-                    end = step(_END, "expired", "It was not sent in time.", now, row[0])
-                    if row[0] in over:
-                        await self._ended(over[row[0]], "expired", end, now)
-                    else:
-                        await self._store.write(plan(end))
 
     async def sweep(self, now: int) -> None:
         """Erase rows that are older than 30 days."""

@@ -24,8 +24,10 @@ def is_gsm(text: str) -> bool:
 
 def size(text: str) -> tuple[int, int]:
     """Units that a text takes, and how many of them one part holds alone: septets, or UTF-16 code units."""
+    if _BASIC.issuperset(text):
+        return len(text), ONE_GSM
     if is_gsm(text):
-        return len(text) + sum(char in _EXTENDED for char in text), ONE_GSM
+        return len(text) + sum(map(text.count, _EXTENDED)), ONE_GSM
     return len(text.encode("utf-16-le", "replace")) // 2, ONE_UCS2
 
 

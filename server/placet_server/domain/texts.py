@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from html import escape
 from typing import Final
 
@@ -39,6 +39,7 @@ class Facts(Struct, frozen=True):
     expires_at: int
 
 
+@lru_cache(256)
 def language(tag: str, default: str = DEFAULT_LANGUAGE) -> str:
     """The nearest language that there are words for: ``ES_la`` is es-LA, ``fr`` is fr-FR; else the default."""
     wanted = tag.strip().replace("_", "-").lower()
@@ -106,23 +107,41 @@ def html(body: str, code: str) -> str:
 
 
 def _one_part(template: str, facts: Facts, last: str) -> str:
-    """The text in one part: the application's name gives way, letters first, then its end."""
-    bare = _filled(template, facts.code, "", facts) + last
-    gsm = is_gsm(bare)
-    app = folded(facts.app) if gsm else facts.app
-    room = (ONE_GSM if gsm else ONE_UCS2) - size(bare)[0]
+    """The text in one part: the application's name gives way."""
+    minutes = _minutes(facts)
+    app = _fitted(template, facts.app, len(facts.code) + len(minutes) + len(last))
+    return _filled(template, facts.code, app, facts) + last
+
+
+@lru_cache(1024)
+def _fitted(template: str, app: str, others: int) -> str:
+    """As much of a name as fits beside so many other characters; what the 7-bit alphabet lacks gives way first."""
+    fixed = _PLACE.sub("", template)
+    gsm = is_gsm(fixed)
+    if gsm:
+        app = folded(app)
+    room = (ONE_GSM if gsm else ONE_UCS2) - size(fixed)[0] - others
     while app and size(app)[0] > room:
         app = app[:-1]
-    return _filled(template, facts.code, app.strip(), facts) + last
+    return app.strip()
 
 
 def _filled(template: str, code: str, app: str, facts: Facts) -> str:
     """One pass, so that nothing filled in is taken for a place."""
-    ends = _EPOCH + timedelta(milliseconds=facts.expires_at)
-    places: Mapping[str, str] = {
-        "code": code,
-        "minutes": str(max(1, -(-(facts.expires_at - facts.now) // 60_000))),
-        "hh:mm:ss": f"{ends:%H:%M:%S}",
-        "app": app,
-    }
-    return _PLACE.sub(lambda match: places[match[1]], template)
+
+    def place(match: re.Match[str]) -> str:
+        if match[1] == "code":
+            return code
+        if match[1] == "app":
+            return app
+        return (
+            _minutes(facts)
+            if match[1] == "minutes"
+            else f"{_EPOCH + timedelta(milliseconds=facts.expires_at):%H:%M:%S}"
+        )
+
+    return _PLACE.sub(place, template)
+
+
+def _minutes(facts: Facts) -> str:
+    return str(max(1, -(-(facts.expires_at - facts.now) // 60_000)))
