@@ -115,7 +115,7 @@ async def test_dur_05_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
     """While the disk has no space writes are refused; when space returns the same process goes on by itself."""
     path, log = prepared(tmp_path), tmp_path / "trace"
     fault = ["-e", "inject=pwrite64:error=ENOSPC:when=60..75"]
-    words = traced(log, command(path, "t", TRACED * 2))
+    words = traced(log, command(path, "t", TRACED * 4))
     lines = finished([*words[:1], *fault, *words[1:]])
     answers = [line.split()[0] for line in lines[1:]]
     assert answers[0] == answers[-1] == "ack"

@@ -97,7 +97,8 @@ async def test_a_lock_of_somebody_else_does_not_hold_up_the_loop(
         other.execute("BEGIN IMMEDIATE")
         asked = loop.time()
         writing = asyncio.create_task(store.write(create(name)))
-        await asyncio.sleep(0)
+        for _ in range(3):  # until the loop has tried
+            await asyncio.sleep(0)
         assert loop.time() - asked < 0.5  # a wait for the lock lasts a second
         other.execute("COMMIT")
         assert await writing == 0
@@ -136,7 +137,7 @@ async def test_what_is_written_aside_is_not_run_in_the_loop(
     aside = [create(name)._replace(aside=True) for name in ("c", "d", "a")]
     plans = [create("a"), create("b"), *aside, create("e"), create("d")]
     assert await asyncio.gather(*(store.write(each) for each in plans)) == [0, 0, 0, 0, 1, 0, 1]
-    assert [count for count, _ in places.begun] == [1, 1, 2]
+    assert [count for count, _ in places.begun] == [2, 2]
     assert await taken(store) == ["a", "b", "c", "d", "e"]
     assert await check_log(store, []) is None
 

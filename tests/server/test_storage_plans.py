@@ -165,8 +165,8 @@ async def test_too_many_waiting_plans_are_turned_away(
         *(store.write(create(f"n{number:03}")) for number in range(10)), return_exceptions=True
     )
     refused = [answer for answer in answers if isinstance(answer, StoreUnavailableError)]
-    assert answers.count(0) == 6
-    assert len(refused) == 4
+    assert answers.count(0) == 5
+    assert len(refused) == 5
 
 
 async def test_close_finishes_what_was_accepted(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Gathers the write plans of many callers and commits them together; reads beside it.
 
-There is no timer: while one batch is on its way to the disk the next one gathers, so batches grow under load and a
-single caller waits for nobody.
+There is no timer: while one batch is on its way to the disk the next one gathers, and all that was asked in one turn of
+the loop goes together, so batches grow under load and a single caller waits for nobody.
 
 The statements of a batch run in the event loop's own thread and its commit in another: a statement takes microseconds,
 and a second thread that runs statements fights with the loop for the interpreter at each of them, which costs more than
@@ -78,7 +78,9 @@ class SqliteStore:
         future: asyncio.Future[int] = self._loop.create_future()
         self._waiting.append((plan, future))
         if not self._busy:
-            self._start()
+            self._busy = True
+            self._drained.clear()
+            self._loop.call_soon(self._start)
         return await future
 
     async def row(self, sql: Sql, params: tuple[Value, ...] = ()) -> Row | None:
@@ -131,8 +133,6 @@ class SqliteStore:
         batch = self._next_batch()
         self.plans += len(batch)
         self.commits += 1
-        self._busy = True
-        self._drained.clear()
         plans = [plan for plan, _ in batch]
         ran = None if plans[0].aside else self._writer.begin(plans)
         self._thread.submit(self._commit, batch, plans, ran)
@@ -157,7 +157,7 @@ class SqliteStore:
         self._end_reading()
         # No await between the look at the list and the flag: a plan that came in between would wait for ever.
         if self._waiting:
-            self._start()
+            self._loop.call_soon(self._start)
         else:
             self._busy = False
             self._drained.set()
