@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from placet_server.domain import destinations
 from placet_server.domain.ids import new_id
+from placet_server.domain.mail import MessageDraft
+from placet_server.domain.onecode import CodeDraft
 from placet_server.domain.refusals import CODES
+from placet_server.domain.texts import Text
 from placet_server.domain.users import UserDraft
 from placet_server.domain.values import Application, ApprovalDraft, Caller, Device
 from placet_server.ports import Sql, plan, step
@@ -19,6 +23,9 @@ from placet_server.testing import LiveServer, SeededEntropy, live_server
 NOBODY = "01900000-0000-7000-8000-000000000000"
 NO_NUMBER = "999999999999"
 SCOPES = frozenset({"approvals", "users", "codes", "devices:admin"})
+LISTS = frozenset({"/v1/users", "/v1/approval_requests", "/v1/messages"})
+OF_APPLICATION = frozenset({"approval_requests", "codes", "phone_verifications", "messages"})
+NUMBER = destinations.phone("+44 7700 900123")
 # What a call needs beyond its path to get as far as looking something up.
 BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/users"): {"email": "new@example.com"},
@@ -28,6 +35,14 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/users/{tfa_id}/soft_tokens"): {"name": "Ada"},
     ("post", "/v1/soft_tokens/{id}/confirm"): {"code": "123456"},
     ("post", "/v1/users/{tfa_id}/soft_tokens/verify"): {"code": "123456"},
+    ("post", "/v1/users/{tfa_id}/recovery_codes/verify"): {"code": "k7m2x-9qwrt"},
+    ("post", "/v1/codes"): {"tfa_id": 0, "channel": "email"},
+    ("post", "/v1/codes/check"): {"tfa_id": 0, "code": "123456"},
+    ("post", "/v1/codes/{id}/check"): {"code": "123456"},
+    ("post", "/v1/phone_verifications"): {"phone": "+447700900123"},
+    ("post", "/v1/phone_verifications/check"): {"phone": "+447700900123", "code": "123456"},
+    ("post", "/v1/phone_verifications/{id}/check"): {"code": "123456"},
+    ("post", "/v1/messages"): {"tfa_id": 0, "channel": "email", "text": "Hello"},
     ("patch", "/v1/applications/self/policies"): {"approval.ttl": 120},
 }
 
@@ -111,7 +126,7 @@ class Others:
         self.tfa_id = 0
 
     async def fill(self, user_tfa_id: int | None = None) -> None:
-        """A user with a device, an enrolment, a soft token and an approval request."""
+        """A user with a device, an enrolment, a soft token, an approval request, a code, a verification and a message."""
         domain, now, store = self.server.domain, self.server.clock.now(), self.server.store
         await domain.applications.add(self.name, SCOPES, now, org=self.org)
         application: Application = await domain.applications.named(self.name, org=self.org)
@@ -128,12 +143,21 @@ class Others:
         made = await domain.approvals.create(caller, user, ApprovalDraft("Secret?", 300, "entry:3"), now)
         token = await domain.soft_tokens.create(user, "Ada", "Other", now)
         enrollment = await domain.enrollments.open(caller, user, None, "a reason", now)
+        code = await domain.codes.issue(caller, CodeDraft(user=user, channels=("email",)), now)
+        verification = await domain.phone_verifications.start(caller, NUMBER, now)
+        text = MessageDraft(
+            to=NUMBER, channels=("sms",), texts={"sms": Text("Secret?")}, expires_at=now + 60_000
+        )
+        message = await domain.messages.send(caller, text, now)
         self.tfa_id = user.tfa_id
         self.ids = {
             "devices": device.id,
             "approval_requests": made.approval.id,
             "soft_tokens": token.token.id,
             "enrollments": enrollment.id,
+            "codes": code.id,
+            "phone_verifications": verification.id,
+            "messages": message.id,
         }
 
     async def counts(self) -> list[Any]:
@@ -148,6 +172,9 @@ class Others:
                 "enrollments",
                 "throttles",
                 "notices",
+                "codes",
+                "recovery_codes",
+                "budgets",
             )
         ]
 
@@ -158,8 +185,8 @@ async def test_api_05_what_belongs_to_others_does_not_exist(
 ) -> None:
     """Every route with every id of another organization answers as with an id of nobody, and changes nothing.
 
-    Users, their devices, enrolments and soft tokens are shared inside one organization; approval requests belong to
-    one application.
+    Users, their devices, enrolments and soft tokens are shared inside one organization; approval requests, codes,
+    verifications and messages belong to one application.
     """
     async with live_server(tmp_path / "data") as server:
         key = await server.api_key("mine", SCOPES)
@@ -173,13 +200,11 @@ async def test_api_05_what_belongs_to_others_does_not_exist(
         before = await others.counts()
         tried = 0
         for method, path, each in operations(found):
-            if each["security"] != [{"apiKey": []}] or (
-                path in {"/v1/users", "/v1/approval_requests"} and method == "get"
-            ):
+            if each["security"] != [{"apiKey": []}] or (path in LISTS and method == "get"):
                 continue
             for kind, theirs in others.ids.items():
-                own_kind = path.startswith(f"/v1/{kind}/")
-                if same_organization and not (own_kind and kind == "approval_requests"):
+                own_kind = path.startswith(f"/v1/{kind}/{{id}}")
+                if same_organization and not (own_kind and kind in OF_APPLICATION):
                     continue
                 body = BODIES.get((method, path))
                 if (
@@ -198,11 +223,13 @@ async def test_api_05_what_belongs_to_others_does_not_exist(
                 assert answers[0][0] == 404, (method, path, kind)
                 assert answers[0][1]["code"] in {"not_found", "user_not_found"}
                 tried += 1
-        assert tried >= (3 if same_organization else 40)
+        assert tried >= (10 if same_organization else 100)
         assert await others.counts() == before
-        for path in ("/v1/users", "/v1/approval_requests", f"/v1/approval_requests?tfa_id={others.tfa_id}"):
+        for path in (*sorted(LISTS), f"/v1/approval_requests?tfa_id={others.tfa_id}"):
             status, page = await server.call("GET", path, key=key)
-            theirs_shown = [item for item in page["items"] if item.get("message") == "Secret?"]
+            theirs_shown = [
+                item for item in page["items"] if item.get("message") == "Secret?" or "kind" in item
+            ]
             assert (status, theirs_shown) == (200, [])
             if not same_organization:
                 assert page["items"] == []

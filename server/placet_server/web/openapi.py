@@ -76,7 +76,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "info": {
             "title": "Placet",
             "version": version("placet"),
-            "description": "Approvals on a person's own device, and soft tokens. Times are RFC 3339 in UTC.",
+            "description": "Approvals on a person's own device, soft tokens, and one-time codes. Times are RFC 3339 in UTC.",
         },
         "paths": paths,
         "components": {
@@ -170,7 +170,7 @@ def _query_parameters(schema: dict[str, Any], components: dict[str, Any]) -> lis
 
 def _operation_id(route: Route) -> str:
     words = [word for word in re.split(r"[^a-z]+", _VARIABLE.sub("", route.path).lower()) if word != "v"]
-    suffix = "_by_id" if route.path.endswith("}") else ""
+    suffix = "_by_id" if route.path.endswith("}") or "/{id:" in route.path else ""
     return "_".join([route.method.lower(), *filter(None, words)]) + suffix
 
 
