@@ -120,6 +120,31 @@ async def test_a_new_code_replaces_the_old_one_of_its_destination_alone(tmp_path
         assert await verified(at, other, "34600000001")
 
 
+async def test_a_credential_may_let_codes_live_side_by_side(tmp_path: Path) -> None:
+    """With replaces off the codes of a destination are each taken once; a wrong try counts against all of them."""
+    async with afilnet(tmp_path, settings={"replaces": False}) as at:
+        first, second, third = [await code(at) for _ in range(3)]
+        tries = [await verified(at, value) for value in (second, first, third, first, second, third)]
+        assert tries == [True] * 3 + [False] * 3
+        clock(at).advance(seconds=86_400)
+        values = [await code(at) for _ in range(2)]
+        tries = [await verified(at, wrong(values[0])) for _ in range(4)]
+        assert tries == [False] * 4
+        assert not await verified(at, values[0]), "five failures of the destination, not five of each code"
+
+
+async def test_of_codes_made_at_once_one_is_good(tmp_path: Path) -> None:
+    """Ten concurrent requests of one destination leave exactly one live code, and that one verifies."""
+    async with afilnet(tmp_path, settings={"tries": 10}) as at:
+        fields = {"type": "mobile", "destination": PHONE, "length": "12"}
+        answers = await asyncio.gather(*(said(at, "otp", "generateotp", **fields) for _ in range(10)))
+        good = 0
+        for answer in answers:
+            good += await verified(at, answer["result"]["code"])
+            clock(at).advance(seconds=3600)
+        assert good == 1
+
+
 async def test_a_code_belongs_to_its_account(tmp_path: Path) -> None:
     """Another account of the same application neither takes it nor spends its tries nor replaces it."""
     async with afilnet(tmp_path) as at:

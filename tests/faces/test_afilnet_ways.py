@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hmac
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import zeep
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
+from placet_protocol import jose
 from placet_server.domain.calllog import Sought
 from placet_server.faces.afilnetcalls import METHODS
 from placet_server.faces.afilnetjwt import SECONDS, Tokens
@@ -117,10 +120,15 @@ async def test_only_tokens_of_this_installation_are_taken(at: Desk) -> None:
     none = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
     key = OctKey.import_key(b"k" * 32)
     foreign = jwt.encode({"alg": "HS256", "typ": "JWT"}, {"sub": "x", "exp": START}, key)
+    known = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    known["exp"] += 9999
+    signed = f"{head}.{jose.b64u(json.dumps(known).encode())}"
+    forged = f"{signed}.{jose.b64u(hmac.digest(b'k' * 32, signed.encode(), 'sha256'))}"
     other = payload[:-2] + ("AA" if payload[-2:] != "AA" else "BB")
     bad = [
         f"{none}.{payload}.",
         foreign,
+        forged,
         f"{head}.{other}.{mac}",
         f"{head}.{payload}.",
         f"{good}.x",

@@ -139,8 +139,9 @@ async def test_contradicting_credentials_and_destinations_fail(at: Desk) -> None
     ]:
         _, told = await at.ask("GET", base + more)
         assert told.get("error") == error, more
-    _, told = await at.ask("POST", base, "password=other", FORM)
-    assert told["error"] == "INCORRECT_USER_PASSWORD"
+    for body in ("password=other", f"password=other&password={PASSWORD}", f"user=other&user={USER}"):
+        _, told = await at.ask("POST", base, body, FORM)
+        assert told["error"] == "INCORRECT_USER_PASSWORD", body
     _, told = await at.ask("GET", f"/api/http/?{urlencode(SEND)}&to=34600000001")
     assert told["error"] == "NO_ROUTE_AVAILABLE"
     assert at.sent() == 0
