@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from placet_server.plugin import Carried, GatewayKit, Outgoing
 from placet_server.ports import Channel, Clock
@@ -18,9 +18,11 @@ _PRIVATE: Final = 0o600
 
 
 class FileSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the messages go: ``messages.jsonl`` in the data folder unless told otherwise."""
+    """Where the messages go."""
 
-    path: Path | None = None
+    path: Annotated[
+        Path | None, Meta(description="The file; without it `messages.jsonl` in the data folder.")
+    ] = None
 
 
 class Line(Struct, frozen=True):
