@@ -195,7 +195,7 @@ CREATE TABLE codes (
     erase_at BIGINT NOT NULL,
     message TEXT,
     sealed BLOB NOT NULL
-) WITHOUT ROWID;
+);
 CREATE INDEX codes_of_lookup ON codes (lookup);
 CREATE INDEX codes_to_erase ON codes (erase_at);
 
@@ -221,7 +221,7 @@ CREATE TABLE messages (
     updated_at BIGINT NOT NULL,
     recipient BLOB,
     sealed BLOB
-) WITHOUT ROWID;
+);
 CREATE INDEX messages_due ON messages (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX messages_to_end ON messages (expires_at) WHERE sealed IS NOT NULL;
 
