@@ -20,6 +20,7 @@ from placet_server.web.wire import reply, rfc3339, shown
 
 TEXT_MAX: Final = 1600
 SUBJECT_MAX: Final = 120
+SENDER_MAX: Final = 64
 Language = Literal[
     "en-US", "en-GB", "el-GR", "pl-PL", "hu-HU", "sv-SE", "de-DE",
     "es-ES", "es-LA", "fr-FR", "it-IT", "pt-BR", "ru-RU",
@@ -31,7 +32,7 @@ Channels = Annotated[
 ]
 Length = Annotated[int, Meta(ge=4, le=32)]
 Seconds = Annotated[int, Meta(ge=1, le=2_592_000, description="More than policy is cut to policy.")]
-Sender = Annotated[str, Meta(min_length=1, max_length=64)]
+Sender = Annotated[str, Meta(min_length=1, max_length=SENDER_MAX)]
 Template = Annotated[
     str,
     Meta(
