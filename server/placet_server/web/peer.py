@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
@@ -35,9 +36,14 @@ class Peers:
                 peer = hop
                 if not self._is_trusted(hop):
                     break
-        address = plain(peer)
-        return "" if address is None else str(address)
+        return _spelled(peer)
 
     def _is_trusted(self, text: str) -> bool:
         address = plain(text)
         return address is not None and any(address in network for network in self._trusted)
+
+
+@lru_cache(4096)
+def _spelled(peer: str) -> str:
+    address = plain(peer)
+    return "" if address is None else str(address)
