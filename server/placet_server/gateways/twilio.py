@@ -63,7 +63,7 @@ class TwilioSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(description="Approved template `HX…` whose variable 1 is the code; else the text is sent."),
     ] = None
     voice_from: Annotated[str | None, Meta(description="Number that calls.")] = None
-    repeats: Annotated[int, Meta(ge=1, le=5, description="How often a call says its text.")] = 3
+    repeats: Annotated[int, Meta(ge=1, le=5, description="How often a call says its text.")] = 2
     voices: Annotated[
         dict[str, str], Meta(description='Other voices, by language and gender: `"el-GR.male" = "Google…"`.')
     ] = {}

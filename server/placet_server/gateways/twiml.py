@@ -50,34 +50,35 @@ VOICES: Final[dict[str, Voice]] = {
 def spoken(text: str, code: str | None, voice: str, language: str, repeats: int) -> str:
     """A TwiML document that says the text ``repeats`` times, each sign of the code by itself with a pause behind it.
 
-    It has at most 4,000 characters: of a text that is too long for that it says less often, in the end only once.
+    It has at most 4,000 characters: of a text that is too long for that it says less often, and in the end once with the
+    signs of the code in one piece.
     """
-    while True:
-        document = _document(text, code, voice, language, repeats)
-        if len(document) <= TWIML_MAX or repeats <= 1:
+    for times in range(repeats, 0, -1):
+        document = _document(text, code, voice, language, times, apart=True)
+        if len(document) <= TWIML_MAX:
             return document
-        repeats -= 1
+    return _document(text, code, voice, language, 1, apart=False)
 
 
-def _document(text: str, code: str | None, voice: str, language: str, repeats: int) -> str:
+def _document(text: str, code: str | None, voice: str, language: str, repeats: int, *, apart: bool) -> str:
     response = ET.Element("Response")
     ET.SubElement(response, "Pause", length="1")
     for turn in range(repeats):
         if turn:
             ET.SubElement(response, "Pause", length="1")
-        say = ET.SubElement(response, "Say", voice=voice, language=language)
-        _fill(say, text, code)
+        _fill(ET.SubElement(response, "Say", voice=voice, language=language), text, code, apart=apart)
     return '<?xml version="1.0" encoding="UTF-8"?>' + ET.tostring(response, encoding="unicode")
 
 
-def _fill(say: ET.Element, text: str, code: str | None) -> None:
+def _fill(say: ET.Element, text: str, code: str | None, *, apart: bool) -> None:
+    """Put a text into an element, the code in it spelled wherever it stands."""
     # A text for speech may have the signs apart already; pauses by commas differ from voice to voice.
-    apart = ", ".join(code or "")
-    before, found, after = text.partition(apart if apart and apart in text else code or "\0")
-    say.text = before
-    last: ET.Element | None = None
-    for sign in (code or "") if found else "":
-        ET.SubElement(say, "say-as", {"interpret-as": "characters"}).text = sign
-        last = ET.SubElement(say, "break", time="400ms")
-    if last is not None:
+    spaced = ", ".join(code or "")
+    between = text.split(spaced if spaced and spaced in text else code) if code else [text]
+    say.text = between[0]
+    for after in between[1:]:
+        last = say
+        for piece in (code or "") if apart else (code,):
+            ET.SubElement(say, "say-as", {"interpret-as": "characters"}).text = piece
+            last = ET.SubElement(say, "break", time="400ms")
         last.tail = after
