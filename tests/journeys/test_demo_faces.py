@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from demo.faces import FACES
+from placet_server.domain.credentialkinds import KINDS
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", KINDS)
 async def test_an_integration_of_another_service_works_on_a_changed_host(face: str) -> None:
     """``demo --face`` ends with 0 after every step came out, and prints no code or secret in what the log kept."""
     process = await asyncio.create_subprocess_exec(
