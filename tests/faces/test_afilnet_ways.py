@@ -281,6 +281,7 @@ async def test_the_api_log_shows_calls_of_every_way_without_secrets(at: Desk) ->
     assert [each.route.rpartition(" ")[2] for each in rows] == [
         "otp/generateotp", "otp/verifyotp", "otp/verifyotp", "otp/generateotp",
     ]  # fmt: skip
+    assert [each.route.partition(" ")[0] for each in rows[1:]] == ["/api/soap/", "/api/soap/", "/api/basic/"]
     assert [each.code for each in rows] == ["unauthorized", "SUCCESS", "CODE_NOT_FOUND", "SUCCESS"]
     assert (made.detail.facts["seconds"], made.detail.facts["tries"], made.detail.facts["length"]) == (
         86_400,

@@ -35,17 +35,15 @@ from placet_server.ports import Sealer
 from placet_server.web.gate import Gate, Handler
 
 _SCOPE: Final[Scope] = "codes"
-_HOME: Final = "/api/http/"
 _REST: Final = "/{rest:(?s:.*)}"
 
 
 class PathWay(Way):
-    """The way of ``/api/http/`` where the query may stand in the path; every other path below it is nothing."""
+    """Knows the query that stands in the path; every other path below ``/api/http/`` is nothing."""
 
     async def read(self, request: web.Request) -> Sent:
         """The parameters; raises ``not_found`` before anything is read of another path."""
-        path = request.rel_url.raw_path.lower()
-        if path != _HOME and not path.startswith(FORGETFUL):
+        if not request.rel_url.raw_path.lower().startswith(FORGETFUL):
             raise RefusedError("not_found", "There is nothing at this path.")
         return await super().read(request)
 
@@ -67,13 +65,16 @@ class AfilnetFace:
         """Serve every path of this face."""
 
         def add(methods: str, path: str, way: Way, handler: Handler, scope: Scope | None = _SCOPE) -> None:
-            for method in methods.split("|"):
-                gate.add(router, method, path, handler, face=way, scope=scope)
+            # The usual spelling is a route of its own: it is found faster, and the log shows it as it is.
+            for spelled in (path, f"/{{api:(?i:{path.strip('/')})/?}}"):
+                for method in methods.split("|"):
+                    gate.add(router, method, spelled, handler, face=way, scope=scope)
 
-        add("GET|POST", "/{api:(?i:api/http)/?}", self._http, self._http.handle)
-        add("GET|POST", _HOME[:-1] + _REST, self._path, self._path.handle)
-        add("GET|POST", "/{api:(?i:api/basic)/?}", self._basic, self._basic.handle)
-        add("POST", "/{api:(?i:api/jwt/token)/?}", self._token, self._token.handle)
-        add("GET|POST", "/{api:(?i:api/jwt)/?}", self._bearer, self._bearer.handle)
-        add("POST", "/{api:(?i:api/soap)/?}", self._soap, self._soap.handle)
-        add("GET", "/{api:(?i:api/soap)/?}", self._description, self._description.describe, None)
+        add("GET|POST", "/api/http/", self._http, self._http.handle)
+        add("GET|POST", "/api/basic/", self._basic, self._basic.handle)
+        add("POST", "/api/jwt/token", self._token, self._token.handle)
+        add("GET|POST", "/api/jwt/", self._bearer, self._bearer.handle)
+        add("POST", "/api/soap/", self._soap, self._soap.handle)
+        add("GET", "/api/soap/", self._description, self._description.describe, None)
+        for method in ("GET", "POST"):
+            gate.add(router, method, f"/api/http{_REST}", self._path.handle, face=self._path, scope=_SCOPE)
