@@ -19,6 +19,9 @@ DEFAULT_LANGUAGE: Final = "en-US"
 TEXT_MAX: Final = 1224
 """Characters of a text message, eight GSM parts."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SHORT: Final = "{app}: {code}"
+_NAME_MIN: Final = 8
+"""Characters of a name below which nobody knows who is meant."""
 _PLACE: Final = re.compile(r"\{(code|minutes|hh:mm:ss|app)\}")
 
 
@@ -107,23 +110,25 @@ def html(body: str, code: str) -> str:
 
 
 def _one_part(template: str, facts: Facts, last: str) -> str:
-    """The text in one part: the application's name gives way."""
-    minutes = _minutes(facts)
-    app = _fitted(template, facts.app, len(facts.code) + len(minutes) + len(last))
+    """The text in one part: the application's name gives way, and where there is no room for words, they do."""
+    template, app = _fitted(template, facts.app, len(facts.code) + len(_minutes(facts)) + len(last))
     return _filled(template, facts.code, app, facts) + last
 
 
 @lru_cache(1024)
-def _fitted(template: str, app: str, others: int) -> str:
-    """As much of a name as fits beside so many other characters; what the 7-bit alphabet lacks gives way first."""
+def _fitted(template: str, app: str, others: int) -> tuple[str, str]:
+    """A template and as much of a name as fit beside so many other characters; the name may cost no second alphabet."""
     fixed = _PLACE.sub("", template)
     gsm = is_gsm(fixed)
     if gsm:
         app = folded(app)
-    room = (ONE_GSM if gsm else ONE_UCS2) - size(fixed)[0] - others
+    one = ONE_GSM if gsm else ONE_UCS2
+    room = one - size(fixed)[0] - others
+    if room < min(len(app), _NAME_MIN):
+        template, room = _SHORT, one - len(_PLACE.sub("", _SHORT)) - others
     while app and size(app)[0] > room:
         app = app[:-1]
-    return app.strip()
+    return template, app.strip()
 
 
 def _filled(template: str, code: str, app: str, facts: Facts) -> str:
