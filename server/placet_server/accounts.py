@@ -149,7 +149,7 @@ def amount(text: str) -> int:
     """Money or credits such as ``10.00`` in 1/10,000; raises ``invalid_request``."""
     try:
         number = Decimal(text.strip())
-        whole = number.is_finite() and -number.as_tuple().exponent <= _PLACES  # type: ignore[operator] # finite: a number
+        whole = text.isascii() and number.is_finite() and -number.as_tuple().exponent <= _PLACES  # type: ignore[operator] # finite: a number
     except InvalidOperation:
         whole = False
     if not whole or abs(number) >= 10**11:

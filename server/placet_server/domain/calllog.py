@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -10,11 +12,12 @@ from msgspec import Struct
 
 from placet_server.domain.networks import Network, network, plain
 from placet_server.domain.values import Page
-from placet_server.ports import Row, Sealer, Sql, Store, plan, step
+from placet_server.ports import Plan, Row, Sealer, Sql, Step, Store, step
 
 SCANNED_MAX: Final = 200_000
 """Rows that one search looks at; where more match, or may match, it gives a cursor to go on with."""
 _AT_ONCE: Final = 500  # a millisecond of the loop's time
+_VARIABLE: Final = re.compile(r"\{([a-z_]+):(?:[^{}]|\{[^{}]*\})+\}")
 _LAST: Final = "~"  # after every id
 _COLUMNS: Final = (
     "id, at, face, method, route, status, code, ip, application, credential, took_us, agent, subject, person,"
@@ -114,8 +117,8 @@ class CallLog:
         """Erase what is older than a time (ms UTC), some hundred rows a commit."""
         end = _time_id(before) or ""
         while (row := await self._store.row(_OLDEST, (end, _AT_ONCE))) is not None:
-            await self._store.write(plan(step(_ERASE, row[0]), guards=0))
-        await self._store.write(plan(step(_ERASE, end), guards=0))
+            await self._store.write(aside(step(_ERASE, row[0])))
+        await self._store.write(aside(step(_ERASE, end)))
 
     async def _chunk(self, upper: str, lower: str, application: str, destination: str | None) -> list[Row]:
         if destination is None:
@@ -127,7 +130,7 @@ class CallLog:
         detail = Detail()
         if sealed is not None:
             detail = msgspec.msgpack.decode(self._sealer.open("pii", "api_log", row[0], sealed), type=Detail)
-        return LoggedCall(*(*row[:13], detail))
+        return LoggedCall(*(*row[:4], template(row[4]), *row[5:13], detail))
 
 
 class _Matcher:
@@ -156,12 +159,23 @@ class _Matcher:
         for column, wanted in self._equal:
             if row[column] != wanted:
                 return False
-        if self._route is not None and self._route not in row[4]:
+        if self._route is not None and self._route not in template(row[4]):
             return False
         if self._network is None:
             return True
         address = plain(row[7])
         return address is not None and address in self._network
+
+
+@lru_cache(1024)
+def template(route: str) -> str:
+    """A route as people read it, its variables without their patterns: ``/v1/users/{tfa_id}``."""
+    return _VARIABLE.sub(r"{\1}", route)
+
+
+def aside(erase: Step) -> Plan:
+    """The plan of one bite of a sweep, for which no caller waits."""
+    return Plan((erase,), guards=0, aside=True)
 
 
 def person_index(sealer: Sealer, tfa_id: int) -> str:

@@ -11,8 +11,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from placet_server.domain.calllog import CallLog
-from placet_server.ports import Sql, Store, plan, step
+from placet_server.domain.calllog import CallLog, aside
+from placet_server.ports import Sql, Store, step
 
 DAY_MS: Final = 86_400_000
 CHUNK: Final = 500
@@ -74,17 +74,17 @@ class Retention:
     async def _by_id(self, following: Sql, erase: Sql, before: int) -> None:
         start, end = "", _id_of(before)
         while (row := await self._store.row(following, (start, end, CHUNK))) is not None:
-            await self._store.write(plan(step(erase, start, row[0]), guards=0))
+            await self._store.write(aside(step(erase, start, row[0])))
             start = row[0]
-        await self._store.write(plan(step(erase, start, end), guards=0))
+        await self._store.write(aside(step(erase, start, end)))
 
     async def _acks(self, before: int) -> None:
         start: tuple[str, str] = ("", "")
         while (row := await self._store.row(_ACKS, (*start, CHUNK))) is not None:
             following = row[0], row[1]
-            await self._store.write(plan(step(_ERASE_ACKS, *start, *following, before), guards=0))
+            await self._store.write(aside(step(_ERASE_ACKS, *start, *following, before)))
             start = following
-        await self._store.write(plan(step(_ERASE_ACKS, *start, _END, _END, before), guards=0))
+        await self._store.write(aside(step(_ERASE_ACKS, *start, _END, _END, before)))
 
 
 def _id_of(at: int) -> str:

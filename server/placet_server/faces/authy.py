@@ -32,6 +32,7 @@ from placet_server.faces.authyusers import UserRoutes
 from placet_server.faces.switches import switch
 from placet_server.ports import Bus
 from placet_server.web.gate import Call, Gate, Handler
+from placet_server.web.peer import PEER
 
 _CALLER = web.RequestKey("authy caller", Caller)
 
@@ -58,7 +59,7 @@ class AuthyFace:
         if key is None:
             found = (await params.read(request)).get("api_key")
             key = found if isinstance(found, str) else None
-        caller = await self._domain.credentials.by_secret("authy", key, now) if key else None
+        caller = await self._domain.credentials.by_secret("authy", key, now, request[PEER]) if key else None
         if caller is not None:
             request[_CALLER] = caller
         return caller

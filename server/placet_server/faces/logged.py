@@ -1,4 +1,4 @@
-"""What the API log keeps of a foreign call: an allow-list a face. A value whose name is on no list is never written.
+"""What the API log keeps of a foreign call: an allow-list a face. Names and values on no list are never written.
 
 Names are those of parameters, path variables and members of answers, in lower case. Codes, keys, passwords and texts of
 messages (which hold codes) are on no list.
@@ -14,11 +14,29 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 MASK: Final = "***"
+OTHERS: Final = "(others)"
+"""Under this name it is told how many were on no list: a password that is badly encoded ends up among the names."""
 _TEXT_MAX: Final = 200
 _MEMBERS_MAX: Final = 60
 _DEPTH_MAX: Final = 4
 _ANSWER_MAX: Final = 16_384
-_CREDENTIAL_LIKE: Final = re.compile(r"pass|secret|token|key|code|pin|otp|auth|cred|sign|cvv", re.IGNORECASE)
+_SECRETS: Final = frozenset(
+    {
+        "api_key",
+        "api-key",
+        "apikey",
+        "code",
+        "data",
+        "email",
+        "hidden_details",
+        "message",
+        "otp_code",
+        "params",
+    }
+    | {"otp_request_token", "password", "qr_code", "sms", "subject", "text", "token", "number"}
+)
+"""What is known to be, or to hold, a secret: its name is kept and its value is not."""
+_CREDENTIAL_LIKE: Final = re.compile(r"pass|secret|token|key|code|pin|otp|auth|credential|sign|cvv", re.IGNORECASE)
 _WORD: Final = re.compile(r"[A-Za-z0-9_]{1,40}", re.ASCII)
 _ELEMENT: Final = re.compile(r">([^<>]+)</(?:[\w.-]+:)?([\w.-]+)>", re.ASCII)
 
@@ -63,7 +81,7 @@ TABLE: Final[dict[str, Logged]] = {
     ),
     "afilnet": Logged(
         sent=_names(
-            "class method user type destination to from time timetype length otpformat output idtemplate subject"
+            "class method user type destination to from time timetype length otpformat output idtemplate"
             " scheduledatetime platformid messages language lang"
         ),
         answered=_names(
@@ -94,7 +112,7 @@ TABLE: Final[dict[str, Logged]] = {
 
 
 def parameters(kept: Logged, sent: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters with a mask in place of every value that is on no list."""
+    """The parameters of the list, masks in place of known secrets, and how many others there were."""
     masked: dict[str, Any] = _masked(sent, kept.sent, kept.free, 0)
     return masked
 
@@ -122,14 +140,19 @@ def _masked(value: Any, names: frozenset[str], free: frozenset[str], depth: int)
     if depth > _DEPTH_MAX:
         return MASK
     if isinstance(value, Mapping):
-        shown = {}
+        shown: dict[str, Any] = {}
+        others = 0
         for name, inner in list(value.items())[:_MEMBERS_MAX]:
             lower = name.lower()
             if lower in free:
-                shown[_cut(name)] = _free(inner)
+                shown[name] = _free(inner)
+            elif lower in names:
+                shown[name] = _masked(inner, names, free, depth + 1)
+            elif lower in _SECRETS:
+                shown[name] = MASK
             else:
-                shown[_cut(name)] = _masked(inner, names, free, depth + 1) if lower in names else MASK
-        return shown
+                others += 1
+        return {**shown, OTHERS: others} if others else shown
     if isinstance(value, list):
         return [_masked(inner, names, free, depth + 1) for inner in value[:_MEMBERS_MAX]]
     return _cut(value) if isinstance(value, str) else value
