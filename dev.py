@@ -32,6 +32,8 @@ SYSTEM = {
     "oathtool": "oathtool",
     "tmux": "tmux",
     "rsvg-convert": "librsvg2-bin",
+    "bearerbox": "kannel",
+    "/usr/lib/kannel/test/fakesmsc": "kannel-extras",
     "node": "nodejs",
     "npm": "npm",
 }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from placet_server.carriers import Carriers, open_carriers
 from placet_server.delivery.egress import ANYWHERE, Egress
@@ -14,6 +15,8 @@ from placet_server.settings import Settings
 from placet_server.testing import ManualClock
 
 PHONE = "+48600100200"
+
+T = TypeVar("T")
 
 
 def secret(folder: Path, text: str, name: str = "secret") -> str:
@@ -54,3 +57,15 @@ def outgoing(**changes: Any) -> Outgoing:
         "seconds": 600,
     }
     return Outgoing(**(facts | changes))
+
+
+async def eventually(
+    look: Callable[[], Awaitable[T]], good: Callable[[T], object], within: float = 15.0
+) -> T:
+    """Look until what is seen is good."""
+    async with asyncio.timeout(within):
+        while True:
+            seen = await look()
+            if good(seen):
+                return seen
+            await asyncio.sleep(0.01)

@@ -130,6 +130,11 @@ class Kannel:
                 found.append(last._replace(text=f"{last.text}\n{body[1]}"))
         return found
 
+    async def exactly(self) -> str:
+        """All texts that the SMSC ``EXACT`` has by now, one behind the other."""
+        pieces = "".join(each.text for each in self.exact)
+        return pieces.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "replace")
+
     async def count(self, wanted: int) -> list[Got]:
         """Wait until the fake SMSC has that many messages."""
         await self._logs.until(lambda: len(self.got) >= wanted)
@@ -191,9 +196,11 @@ async def _exact(got: list[Got]) -> AsyncIterator[int]:
         pairs = (each.partition("=") for each in request.rel_url.raw_query_string.split("&"))
         fields = {name: unquote_to_bytes(value.replace("+", " ")) for name, _, value in pairs}
         wide = fields.get("coding") == b"2"
-        text = fields.get("text", b"").decode("utf-16-be" if wide else "utf-8")
+        text = fields.get("text", b"")
+        # A part may end inside a surrogate pair; the next one goes on there.
+        plain = text.decode("utf-16-be", "surrogatepass") if wide else text.decode()
         sender, to = (fields.get(name, b"").decode() for name in ("from", "to"))
-        got.append(Got(sender, to, "ucs-2" if wide else "text", text))
+        got.append(Got(sender, to, "ucs-2" if wide else "text", plain))
         return web.Response(status=202, text="0: Accepted for delivery")
 
     app = web.Application()
