@@ -34,6 +34,8 @@ async def serve() -> None:
     app.router.add_route("*", "/v1/approval_requests", constant)
     app.router.add_route("*", "/v1/approval_requests/{id}", constant)
     app.router.add_route("*", "/v1/users/{tfa_id}/soft_tokens/verify", constant)
+    app.router.add_route("*", "/v1/codes", constant)
+    app.router.add_route("*", "/v1/codes/{id}/check", constant)
     app.router.add_route("*", "/onetouch/json/users/{tfa_id}/approval_requests", constant)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import NamedTuple
 from bench.load import load, request
 from placet_protocol.totp import hotp, step
 from placet_server import app
+from placet_server.domain import destinations
+from placet_server.domain.onecode import CodeDraft
 from placet_server.domain.organizations import DEFAULT_ORG
 from placet_server.domain.users import UserDraft, Users
 from placet_server.ports import plan
@@ -18,6 +21,7 @@ from placet_server.settings import Settings
 from placet_server.system import SystemClock, SystemEntropy
 
 PERIOD = 30
+DAY = 86_400
 QUESTION = {
     "message": "Pay 1,250.00 EUR to Northwind Traders?",
     "details": {
@@ -36,6 +40,13 @@ class Person(NamedTuple):
     secret: bytes
 
 
+class Sent(NamedTuple):
+    """A code that was carried before the measuring began."""
+
+    id: str
+    code: str
+
+
 class Job(NamedTuple):
     """One kind of request; ``requests(count)`` are fresh ones, each good once."""
 
@@ -49,9 +60,11 @@ class Job(NamedTuple):
 class Subject:
     """An application with its key and people, made before the server under measure starts."""
 
-    def __init__(self, key: str, people: Sequence[Person]) -> None:
+    def __init__(self, key: str, people: Sequence[Person], sent: Sequence[Sent]) -> None:
         self._auth = f"Bearer {key}"
         self._people = people
+        self._sent = list(sent)
+        self._numbers = itertools.count(len(sent))
         self._asked = 0
         self._last_step = dict.fromkeys(range(len(people)), 0)
         self._approval = ""
@@ -67,6 +80,8 @@ class Subject:
             Job("approval_create", 0.25, self.creations, 201, b'"pending"'),
             Job("totp_verify", 0.40, self.verifications, 200, b'"verified":true'),
             Job("status_poll", 0.55, self.polls, 200, b'"pending"'),
+            Job("code_issue", 0.25, self.codes, 201, b'"live"'),
+            Job("code_check", 0.25, self.checks, 200, b'"matched":true'),
         ]
 
     def creations(self, count: int) -> list[bytes]:
@@ -102,9 +117,33 @@ class Subject:
         """The same pending request, asked for again and again."""
         return [request("GET", f"/v1/approval_requests/{self._approval}", Authorization=self._auth)] * count
 
+    def codes(self, count: int) -> list[bytes]:
+        """A code by text message to a number each that got none before."""
+        made = []
+        for _ in range(count):
+            body = json.dumps({"phone": number(next(self._numbers)), "channel": "sms", "purpose": "login"})
+            made.append(request("POST", "/v1/codes", body.encode(), Authorization=self._auth))
+        return made
 
-async def prepare(folder: Path, people: int) -> Subject:
-    """Make the application and its people in a data folder, by the server's own operations."""
+    def checks(self, count: int) -> list[bytes]:
+        """The right code each, which was carried and not checked yet."""
+        taken, self._sent = self._sent[:count], self._sent[count:]
+        if len(taken) < count:
+            raise SystemExit(f"only {len(taken)} unchecked codes are left; make more of them")
+        made = []
+        for sent in taken:
+            body = json.dumps({"code": sent.code, "purpose": "login"}).encode()
+            made.append(request("POST", f"/v1/codes/{sent.id}/check", body, Authorization=self._auth))
+        return made
+
+
+def number(place: int) -> str:
+    """A telephone number; neighbours are far apart, as those of real people are."""
+    return f"+447{place % 100_000:05d}{place // 100_000:04d}"
+
+
+async def prepare(folder: Path, people: int, codes: int = 0) -> Subject:
+    """Make the application, its people and carried codes in a data folder, by the server's own operations."""
     clock = SystemClock()
     server = await app.build(Settings(data=folder, port=0), clock, SystemEntropy())
     key = await server.domain.applications.add("bench", ("approvals", "users", "codes"), clock.now())
@@ -112,11 +151,11 @@ async def prepare(folder: Path, people: int) -> Subject:
     limits = {"approval.max_pending": "100", "approval.max_unapproved": "100"}
     await server.domain.applications.set_policies("bench", limits, clock.now())
 
-    async def person(number: int) -> Person:
+    async def person(place: int) -> Person:
         user, _ = await server.domain.users.create(
-            DEFAULT_ORG, UserDraft(email=f"p{number}@example.com"), clock.now()
+            DEFAULT_ORG, UserDraft(email=f"p{place}@example.com"), clock.now()
         )
-        secret = number.to_bytes(20, "big")
+        secret = place.to_bytes(20, "big")
         await server.domain.soft_tokens.create(
             user, "bench", "bench", clock.now(), secret=secret, confirmed=True
         )
@@ -125,6 +164,32 @@ async def prepare(folder: Path, people: int) -> Subject:
 
     made: list[Person] = []
     for start in range(0, people, 500):
-        made += await asyncio.gather(*(person(number) for number in range(start, min(people, start + 500))))
+        made += await asyncio.gather(*(person(place) for place in range(start, min(people, start + 500))))
+    sent = await _carried(server, key.api_key, codes) if codes else []
     await server.stop()
-    return Subject(key.api_key, made)
+    return Subject(key.api_key, made, sent)
+
+
+async def _carried(server: app.App, api_key: str, count: int) -> list[Sent]:
+    """So many codes, each read by its person by now."""
+    codes, messages, clock = server.domain.codes, server.domain.messages, server.clock
+    caller = await server.domain.applications.authenticate(api_key, clock.now())
+    assert caller is not None
+
+    async def one(place: int) -> Sent:
+        draft = CodeDraft(
+            destination=destinations.phone(number(place)),
+            value=f"{place:06d}",
+            seconds=DAY,
+            purpose="login",
+            channels=("sms",),
+        )
+        return Sent((await codes.issue(caller, draft, clock.now())).id, f"{place:06d}")
+
+    await server.start()
+    made: list[Sent] = []
+    for start in range(0, count, 500):
+        made += await asyncio.gather(*(one(place) for place in range(start, min(count, start + 500))))
+    while await messages.next_due() is not None:  # noqa: ASYNC110 - nothing tells when the last one is carried
+        await asyncio.sleep(0.1)
+    return made
