@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from placet_server.domain.codes import Checked, CodeDraft, Issued
+from placet_server.domain.codes import Checked, CodeDraft, Codes, Issued
 from placet_server.domain.destinations import Destination, phone
 from placet_server.domain.mail import Due
+from placet_server.domain.services import build
 from placet_server.domain.values import Caller
-from support.answering import World
+from placet_server.ports import Store
+from placet_server.testing import ClearSealer, FixedBook, FixedRoutes, PlainPasswords
+from support.answering import ORIGIN, World
 
 ANA = phone("+34600000001")
 BEN = phone("+34911000002")
@@ -49,3 +52,11 @@ async def carry(w: World, due: Due) -> Due:
     assert await w.domain.messages.claim(due, w.now + 60_000, w.now)
     await w.domain.messages.accepted(due, due.channels[0], "recorded", "ref-1", w.now)
     return due
+
+
+def again(w: World, store: Store) -> Codes:
+    """The codes of a server that was started anew on the same file."""
+    passwords, routes, book = PlainPasswords(), FixedRoutes(), FixedBook()
+    return build(
+        store, ClearSealer(), w.signer, w.entropy, w.bus, ORIGIN, lambda _: None, passwords, routes, book
+    ).codes
