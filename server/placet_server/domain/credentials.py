@@ -171,6 +171,10 @@ class Credentials(Callers):
         """What may be shown of one credential; raises ``not_found``."""
         return await self._info(await self._row(credential_id))
 
+    async def settings(self, credential_id: str) -> dict[str, Any]:
+        """All settings of a credential, the secret ones too, for who signs with them; raises ``not_found``."""
+        return self.body(credential_id, (await self._row(credential_id))[3]).settings
+
     async def change(self, credential_id: str, change: Change, now: int) -> CredentialInfo:
         """The credential with other settings, networks, price or balance; raises ``not_found``, ``invalid_request``."""
         _amounts(change.balance, change.price or 0)

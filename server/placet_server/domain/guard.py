@@ -114,6 +114,12 @@ class Guard:
             raise RefusedError("no_route", f"No gateway carries {' or '.join(allowed)}.")
         return routed
 
+    def carries(self, caller: Caller, channel: Channel) -> bool:
+        """Whether the application may use a channel and a gateway carries it."""
+        policies = caller.application.policies
+        allowed = not policies.code_channels or channel in policies.code_channels
+        return allowed and bool(self._routes.gateways(channel, _route(policies, channel)))
+
     def take(
         self, caller: Caller, destination: Destination, ip: str, now: int, *, counts: bool
     ) -> list[Taken]:

@@ -25,6 +25,7 @@ from placet_server.faces import params
 from placet_server.faces.authyapp import API_CALLS, ApplicationRoutes
 from placet_server.faces.authyapproval import ApprovalRoutes
 from placet_server.faces.authyparts import Row
+from placet_server.faces.authyphones import PhoneRoutes
 from placet_server.faces.authyqr import PICTURE_PATH, Pictures
 from placet_server.faces.authyreplies import CODE, refused
 from placet_server.faces.authytokens import TokenRoutes
@@ -48,6 +49,7 @@ class AuthyFace:
         self._families = (
             UserRoutes(domain, pictures),
             TokenRoutes(domain, bus),
+            PhoneRoutes(domain),
             ApprovalRoutes(domain),
             ApplicationRoutes(domain),
         )
@@ -82,9 +84,7 @@ class AuthyFace:
     def _counted(self, row: Row) -> Handler:
         async def run(request: web.Request, call: Call) -> web.StreamResponse:
             self._domain.usage.add(call.by.application.id, API_CALLS, call.now)
-            await params.read(
-                request
-            )  # also where none is used: contradictions are refused, and the log tells them
+            await params.read(request)  # also where none is used: it refuses contradictions and tells the log
             handler = row.handler
             if row.sandbox is not None and switch(call.by, "sandbox"):
                 handler = row.sandbox

@@ -44,8 +44,8 @@ class ApplicationRoutes:
         app = {
             "name": call.by.application.name,
             "plan": PLAN,
-            "sms_enabled": True,
-            "phone_calls_enabled": True,
+            "sms_enabled": self._domain.guard.carries(call.by, "sms"),
+            "phone_calls_enabled": self._domain.guard.carries(call.by, "voice"),
             "app_id": number(call.by.application.id),
             "onetouch_enabled": not switch(call.by, "sandbox"),
         }

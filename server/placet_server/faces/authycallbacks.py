@@ -62,7 +62,7 @@ class AuthyCallbacks:
 
     async def _key(self, credential: CredentialInfo) -> str | None:
         if switch(credential, "callback_key") == "signing_key":
-            return credential.settings.get("signing_key")
+            return (await self._domain.credentials.settings(credential.id)).get("signing_key")
         return await self._domain.credentials.secret(credential.id)
 
     async def _body(self, credential: CredentialInfo, approval: Approval, status: str) -> dict[str, Any]:

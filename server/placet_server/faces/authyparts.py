@@ -8,8 +8,11 @@ from typing import Any, Final, NamedTuple
 from aiohttp import web
 
 from placet_protocol.text import visible
+from placet_server.domain import texts
 from placet_server.domain.refusals import RefusedError
-from placet_server.domain.values import Device, Scope, User
+from placet_server.domain.values import Caller, Device, Scope, User
+from placet_server.faces.switches import switch
+from placet_server.ports import Channel
 from placet_server.web.gate import Handler
 
 PROTECTED: Final = "/protected/{format:json|xml}"
@@ -37,6 +40,14 @@ _DEVICE: Final = (
     "registration_date",
     "last_sync_date",
 )
+
+
+CHANNELS_OFF: Final[dict[Channel, tuple[str, str]]] = {
+    "sms": ("60007", "SMS is not enabled"),
+    "voice": ("60006", "Phone calls are not enabled on this account"),
+    "email": ("60007", "E-mail is not enabled"),
+}
+"""What is said of a channel that the application does not use or no gateway carries."""
 
 
 class Row(NamedTuple):
@@ -94,6 +105,14 @@ def required(sent: dict[str, Any], name: str) -> str:
     if not text:
         raise RefusedError("invalid_request", f"{name} - Parameter is required")
     return text
+
+
+def wanted_language(caller: Caller, locale: str) -> str | None:
+    """The language of a locale, English for one without texts; None where the credential has that refused."""
+    if not locale:
+        return caller.application.policies.code_language
+    fallback = "" if switch(caller, "unknown_locale") == "refused" else texts.DEFAULT_LANGUAGE
+    return texts.language(locale, fallback) or None
 
 
 def shown(text: str, limit: int, *, newline: bool = False, name: str = "details") -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
+from placet_server.domain.onecode import Outcome
 from placet_server.domain.refusals import Code, RefusedError
 from placet_server.domain.values import Caller, Verification
 from placet_server.faces.authyparts import wants_xml
@@ -83,7 +84,27 @@ VERIFICATIONS: Final[dict[Verification, Reply]] = {
     "throttled": Reply(429, "60003", "DoS protection: User has tried too many tokens."),
 }
 
+CHECKS: Final[dict[Outcome, Reply]] = {
+    "matched": VERIFICATIONS["matched"],
+    "mismatch": VERIFICATIONS["mismatch"],
+    "expired": VERIFICATIONS["mismatch"],
+    "used": VERIFICATIONS["used"],
+    "unknown": VERIFICATIONS["mismatch"],
+    "exhausted": VERIFICATIONS["mismatch"],
+    "throttled": VERIFICATIONS["throttled"],
+}
+_NO_PENDING: Final = Reply(404, "60023", None)
+PHONE_CHECKS: Final[dict[Outcome, Reply]] = {
+    "matched": Reply(200, "", "Verification code is correct."),
+    "mismatch": Reply(401, "60022", "Verification code is incorrect"),
+    "expired": _NO_PENDING,
+    "used": _NO_PENDING,
+    "unknown": _NO_PENDING,
+    "exhausted": _NO_PENDING,
+    "throttled": VERIFICATIONS["throttled"],
+}
 UNKNOWN_USER: Final = Reply(404, "60016", "User doesn't exist")
+UNKNOWN_LOCALE: Final = Reply(404, "60004", "Invalid parameter: locale - there are no texts for it")
 
 
 def refused(request: web.Request, caller: Caller | None, why: RefusedError) -> web.Response:
@@ -106,8 +127,10 @@ def disabled(request: web.Request, caller: Caller, code: str, message: str) -> w
     return error(request, Reply(int(switch(caller, "disabled_status")), code, message))
 
 
-def unverified(request: web.Request, said: Reply) -> web.Response:
+def unverified(request: web.Request, caller: Caller, said: Reply) -> web.Response:
     """A token check that did not succeed."""
+    if said.status == 429:
+        said = said._replace(status=int(switch(caller, "limit_status")))
     return error(request, said, token="is invalid")  # noqa: S106 - the wire's words, no secret
 
 

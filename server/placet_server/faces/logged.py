@@ -36,7 +36,9 @@ _SECRETS: Final = frozenset(
     | {"otp_request_token", "password", "qr_code", "sms", "subject", "text", "token", "number"}
 )
 """What is known to be, or to hold, a secret: its name is kept and its value is not."""
-_CREDENTIAL_LIKE: Final = re.compile(r"pass|secret|token|key|code|pin|otp|auth|credential|sign|cvv", re.IGNORECASE)
+_CREDENTIAL_LIKE: Final = re.compile(
+    r"pass|secret|token|key|code|pin|otp|auth|credential|sign|cvv", re.IGNORECASE
+)
 _WORD: Final = re.compile(r"[A-Za-z0-9_]{1,40}", re.ASCII)
 _ELEMENT: Final = re.compile(r">([^<>]+)</(?:[\w.-]+:)?([\w.-]+)>", re.ASCII)
 
