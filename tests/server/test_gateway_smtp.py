@@ -52,8 +52,8 @@ async def test_a_mail_has_text_html_and_everything_a_mail_has(tmp_path: Path) ->
     assert str(head["Auto-Submitted"]) == "auto-generated"
     bodies = {part.get_content_type(): part.get_content() for part in head.iter_parts()}
     assert {kind: body.replace("\r\n", "\n") for kind, body in bodies.items()} == {
-        "text/plain": text + "\n",
-        "text/html": html + "\n",
+        "text/plain": text,
+        "text/html": html,
     }
 
 
@@ -138,3 +138,65 @@ async def test_a_mail_server_without_tls_gets_nothing_where_tls_is_set(tmp_path:
     ):
         assert (await found.send("mail", to_ana())).outcome == "later"
     assert server.mails == []
+
+
+HOSTILE: list[dict[str, Any]] = [
+    {"text": "code\r\n.\r\nMAIL FROM:<eve@example.org>\r\nRCPT TO:<eve@example.org>\r\nDATA\r\nhi"},
+    {"text": "code\n.\nQUIT\n"},
+    {"text": "Bcc: eve@example.org\n\nbody"},
+    {"text": "x" * 2_000},
+    {"html": "<p>\n.\n</p>\nBcc: eve@example.org"},
+    {"html": "<script>" + "y" * 3_000},
+    {"subject": "Code, for: <you> =?utf-8?q?x?="},
+    {"subject": "=?utf-8?b?DQpCY2M6IGV2ZUBleGFtcGxlLm9yZw==?="},
+    {"subject": "Ünï\u202ecode " * 12},
+    {"sender": "Eve <eve@example.org>, Mallory <m@example.org>"},
+    {"sender": 'a" <eve@example.org> "'},
+    {"sender": "=?utf-8?q?=0D=0ABcc:_eve@example.org?="},
+    {"sender": "Bcc: eve@example.org"},
+    {"sender": "@acme.example"},
+    {"sender": "eve@example.org@acme.example"},
+]
+"""Each is carried as one mail to one person."""
+REFUSED: list[dict[str, Any]] = [
+    {"to": "ana@example.org\r\nRCPT TO:<eve@example.org>"},
+    {"to": "ana@example.org, eve@example.org"},
+    {"to": "ana@example.org> <eve@example.org"},
+    {"to": "ana@example.org\x00"},
+    {"to": '"ana eve"@example.org'},
+    {"subject": "Code\r\nBcc: eve@example.org"},
+    {"subject": "Code\nBcc: eve@example.org"},
+    {"subject": "Code\x00"},
+    {"sender": "ACME\nBcc: eve@example.org"},
+    {"text": "nul \x00"},
+    {"text": "lone \r return"},
+]
+"""None of these reaches the mail server."""
+
+
+async def test_api_16_no_mail_gets_headers_or_recipients_from_its_texts(tmp_path: Path) -> None:
+    """Whatever stands in text, HTML, subject or sender: one mail, one recipient, our address, no field of theirs."""
+    async with mail_server() as server, carriers(tmp_path, {"mail": table(server)}) as found:
+        for number, hostile in enumerate(HOSTILE, 1):
+            assert (await found.send("mail", to_ana(**hostile))).outcome == "accepted", hostile
+            assert len(server.mails) == number, hostile
+        for hostile in REFUSED:
+            assert (await found.send("mail", to_ana(**hostile))).outcome == "refused", hostile
+    assert len(server.mails) == len(HOSTILE)
+    for mail, hostile in zip(server.mails, HOSTILE, strict=True):
+        assert (mail.sender, mail.recipients) == ("codes@acme.example", ["ana@example.org"])
+        head = mail.message
+        names = [name.lower() for name in head]
+        assert set(names) <= {
+            "from", "to", "subject", "date", "message-id", "auto-submitted", "mime-version", "content-type",
+            "content-transfer-encoding",
+        }  # fmt: skip
+        assert len(names) == len(set(names)), hostile
+        assert [address.addr_spec for address in head["From"].addresses] == ["codes@acme.example"], hostile
+        assert [address.addr_spec for address in head["To"].addresses] == ["ana@example.org"]
+        body = head.get_body(("plain",))
+        assert body is not None
+        sent = to_ana(**hostile)
+        assert body.get_content().split() == sent.text.split()
+        if "subject" in hostile:
+            assert "\n" not in str(head["Subject"])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from datetime import UTC, datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
+from email.charset import QP, Charset
+from email.header import Header
+from email.message import Message
+from email.mime.multipart import MIMEMultipart
+from email.mime.nonmultipart import MIMENonMultipart
+from email.policy import compat32
+from email.utils import format_datetime, formataddr, parseaddr
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -17,6 +21,10 @@ from msgspec import Meta, Struct
 from placet_server.plugin import Carried, GatewayKit, Outgoing, Secret
 from placet_server.ports import Channel, Clock
 
+_POLICY: Final = compat32.clone(linesep="\r\n")
+_UTF_8: Final = Charset("utf-8")
+_UTF_8.body_encoding = QP
+_PLAIN_ADDRESS: Final = re.compile(r"[A-Za-z0-9._+-]+@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)", re.ASCII)
 _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 
 
@@ -69,14 +77,13 @@ class SmtpGateway:
             local_hostname=settings.local_hostname,
             timeout=None,  # the server's own deadline covers all of it
         )
-        mail = self._mail(message)
+        message_id = f"{message.id}@{self._from[1].rpartition('@')[2]}"
+        mail = self._mail(message, message_id)
         try:
             async with client:
                 if settings.username is not None and settings.password is not None:
                     await client.login(settings.username, settings.password.reveal())
-                _, said = await client.send_message(
-                    mail, sender=self._from.addr_spec, recipients=[message.to]
-                )
+                _, said = await client.sendmail(self._from[1], [message.to], mail)
         except aiosmtplib.SMTPRecipientsRefused as error:
             return _judged(error.recipients[0].code if error.recipients else 450, "the recipient")
         except aiosmtplib.SMTPAuthenticationError as error:
@@ -87,44 +94,57 @@ class SmtpGateway:
             unsure = not isinstance(error, aiosmtplib.SMTPConnectError | ConnectionRefusedError)
             reason = f"no exchange with the mail server: {type(error).__name__}"
             return Carried("later", reason=reason, unsure=unsure)
-        return Carried("accepted", mail["Message-ID"].strip("<>"), said[:100])
+        return Carried("accepted", message_id, said[:100])
 
     async def close(self) -> None:
         """No connection is kept."""
 
-    def _mail(self, message: Outgoing) -> EmailMessage:
-        mail = EmailMessage(policy=SMTP)
-        mail["From"] = self._sender(message.sender)
-        mail["To"] = Address(addr_spec=message.to)
-        mail["Subject"] = message.subject or message.text.partition("\n")[0][:60]
-        mail["Date"] = format_datetime(datetime.fromtimestamp(self._clock.now() / 1000, UTC))
-        mail["Message-ID"] = f"<{message.id}@{self._from.domain}>"
-        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office note comes back
-        mail.set_content(message.text)
+    def _mail(self, message: Outgoing, message_id: str) -> bytes:
+        name, address = self._sender(message.sender)
+        body = _part(message.text, "plain")
+        mail: Message = body if message.html is None else MIMEMultipart("alternative")
         if message.html is not None:
-            mail.add_alternative(message.html, subtype="html")
-        return mail
+            mail.attach(body)
+            mail.attach(_part(message.html, "html"))
+        mail["From"] = formataddr((_words(name), address))
+        mail["To"] = message.to
+        mail["Subject"] = _words(message.subject or message.text.partition("\n")[0][:60])
+        mail["Date"] = format_datetime(datetime.fromtimestamp(self._clock.now() / 1000, UTC))
+        mail["Message-ID"] = f"<{message_id}>"
+        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office note comes back
+        return mail.as_bytes(policy=_POLICY)
 
-    def _sender(self, wanted: str | None) -> Address:
+    def _sender(self, wanted: str | None) -> tuple[str, str]:
         """The configured address, under the name that a message asks for; mail from other domains would be spam."""
+        own_name, own_address = self._from
         if not wanted:
             return self._from
         name, address = parseaddr(wanted) if "@" in wanted else (wanted, "")
-        local, _, domain = address.rpartition("@")
-        if local and domain.lower() == self._from.domain.lower():
-            try:
-                return Address(name or self._from.display_name, addr_spec=address)
-            except ValueError:
-                return self._from
-        return Address(name or self._from.display_name, addr_spec=self._from.addr_spec)
+        plain = _PLAIN_ADDRESS.fullmatch(address)
+        if plain and plain[1].lower() == own_address.rpartition("@")[2].lower():
+            return name or own_name, address
+        return name or own_name, own_address
 
 
-def _address(text: str) -> Address:
+def _part(text: str, subtype: str) -> MIMENonMultipart:
+    part = MIMENonMultipart("text", subtype)
+    part.set_payload(text, _UTF_8)
+    return part
+
+
+def _words(text: str) -> str:
+    """A text as a header field takes it (RFC 2047).
+
+    ``EmailMessage`` would decode encoded words inside the text, and write out the line ends that they hold: CPython 3.11.
+    """
+    return text if text.isascii() and "=?" not in text else Header(text, "utf-8").encode()
+
+
+def _address(text: str) -> tuple[str, str]:
     name, address = parseaddr(text)
-    try:
-        return Address(name, addr_spec=address)
-    except (ValueError, IndexError):
-        raise ValueError("from is no e-mail address: write ACME <codes@acme.example>") from None
+    if not _PLAIN_ADDRESS.fullmatch(address):
+        raise ValueError("from is no e-mail address: write ACME <codes@acme.example>")
+    return name, address
 
 
 def _judged(code: int, what: str) -> Carried:
