@@ -58,6 +58,7 @@ _KEPT_MS: Final = 30 * 86_400_000
 _PAGE_MAX: Final = 200
 _AT_ONCE: Final = 500
 _SUBJECT_MAX: Final = 200
+_LATE: Final = "It was not sent in time."
 
 _DUE: Final = Sql(
     "messages_due",
@@ -302,11 +303,11 @@ class Messages:
                 if row[3] not in UNSENT:
                     erased.append(step(_ERASE, kept, row[0]))
                     continue
-                end = step(_END, "expired", "It was not sent in time.", now, kept, row[0])
+                end = step(_END, "expired", _LATE, now, kept, row[0])
                 if due is None:
                     erased.append(end)
                 else:
-                    await self._ended(due, "expired", end, now)
+                    await self._ended(due, "expired", end, now, reason=_LATE)
             if erased:
                 await self._store.write(plan(*erased, guards=0))
 
