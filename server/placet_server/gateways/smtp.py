@@ -11,7 +11,7 @@ from email.message import Message
 from email.mime.multipart import MIMEMultipart
 from email.mime.nonmultipart import MIMENonMultipart
 from email.policy import compat32
-from email.utils import format_datetime, formataddr, parseaddr
+from email.utils import format_datetime, formataddr
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -25,6 +25,7 @@ _POLICY: Final = compat32.clone(linesep="\r\n")
 _UTF_8: Final = Charset("utf-8")
 _UTF_8.body_encoding = QP
 _PLAIN_ADDRESS: Final = re.compile(r"[A-Za-z0-9._+-]+@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)", re.ASCII)
+_BOTH: Final = re.compile(r"(.*)<([^<>]+@[^<>]+)>")
 _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 
 
@@ -119,7 +120,7 @@ class SmtpGateway:
         own_name, own_address = self._from
         if not wanted:
             return self._from
-        name, address = parseaddr(wanted) if "@" in wanted else (wanted, "")
+        name, address = _split(wanted)
         plain = _PLAIN_ADDRESS.fullmatch(address)
         if plain and plain[1].lower() == own_address.rpartition("@")[2].lower():
             return name or own_name, address
@@ -137,14 +138,21 @@ def _words(text: str) -> str:
 
     ``EmailMessage`` would decode encoded words inside the text, and write out the line ends that they hold: CPython 3.11.
     """
-    return text if text.isascii() and "=?" not in text else Header(text, "utf-8").encode()
+    return text if text.isascii() and "=?" not in text else Header(text, "utf-8", maxlinelen=64).encode()
 
 
 def _address(text: str) -> tuple[str, str]:
-    name, address = parseaddr(text)
+    name, address = _split(text)
     if not _PLAIN_ADDRESS.fullmatch(address):
         raise ValueError("from is no e-mail address: write ACME <codes@acme.example>")
     return name, address
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Name and address of ``NAME <address>``, of an address alone, or of a name alone."""
+    if (both := _BOTH.fullmatch(text.strip())) is not None:
+        return both[1].strip().strip('"'), both[2]
+    return ("", text.strip()) if _PLAIN_ADDRESS.fullmatch(text.strip()) else (text, "")
 
 
 def _judged(code: int, what: str) -> Carried:
