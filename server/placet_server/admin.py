@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import structs
 
-from placet_server import accounts
+from placet_server import accounts, messaging
 from placet_server.carriers import Carriers
 from placet_server.delivery.webhooks import WebhookSender
 from placet_server.domain.ids import new_id
@@ -242,6 +242,7 @@ COMMANDS: Final[dict[str, Callable[..., Awaitable[Answer]]]] = {
     "application rotate-key": application_rotate_key,
     "application remove": application_remove,
     **accounts.COMMANDS,
+    **messaging.COMMANDS,
     "user add": user_add,
     "user import": user_import,
     "user list": user_list,

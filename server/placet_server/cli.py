@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from placet_server import commands, credential_commands, log_commands, printing
+from placet_server import commands, credential_commands, log_commands, message_commands, printing
 from placet_server.operating import PATH, Operator, Trouble, operated
 from placet_server.system import harden
 
@@ -143,6 +143,8 @@ for _group in (
     commands.device,
     commands.webhook,
     log_commands.log,
+    message_commands.gateway,
+    message_commands.message,
 ):
     program.add_command(_group)
 
