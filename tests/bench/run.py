@@ -21,9 +21,10 @@ from subprocess import PIPE, Popen
 from typing import Any
 
 from bench.jobs import Job, Subject, prepare
-from bench.load import Outcome, load
+from bench.load import Callers, Outcome
 
 TICKS = os.sysconf("SC_CLK_TCK")
+TURNS = 4
 
 
 class Program:
@@ -70,23 +71,29 @@ async def contenders(people: int) -> AsyncIterator[tuple[Program, Program, Subje
 
 
 async def measure(job: Job, bare: Program, server: Program, rounds: int, count: int) -> dict[str, Any]:
-    """The median ratio over the rounds and what the server's rounds were like."""
+    """The median ratio over the rounds and what the server's rounds were like.
+
+    The two take turns within a round, too, so that a moment in which the machine is slow meets both.
+    """
+    callers, bare_callers = await Callers.connect(server.port), await Callers.connect(bare.port)
     warm = job.requests(count // 4)
-    await load(bare.port, warm)
-    await load(server.port, warm, expected=job.expected, needle=job.needle)
+    await bare_callers.load(warm)
+    await callers.load(warm, expected=job.expected, needle=job.needle)
     ratios, mine = [], Outcome()
     rates, before = [], server.counters()
     cpu, bare_cpu = server.cpu(), bare.cpu()
     for _ in range(rounds):
         requests = job.requests(count)
-        measure_of_all = await load(bare.port, requests)
-        outcome = await load(server.port, requests, expected=job.expected, needle=job.needle)
+        outcome, measure_of_all = Outcome(), Outcome()
+        for turn in range(TURNS):
+            part = requests[turn * count // TURNS : (turn + 1) * count // TURNS]
+            measure_of_all.add(await bare_callers.load(part))
+            outcome.add(await callers.load(part, expected=job.expected, needle=job.needle))
         ratios.append(outcome.rps / measure_of_all.rps)
         rates.append(outcome.rps)
-        mine.latencies += outcome.latencies
-        mine.unexpected = mine.unexpected or outcome.unexpected
-        for status, seen in outcome.statuses.items():
-            mine.statuses[status] = mine.statuses.get(status, 0) + seen
+        mine.add(outcome)
+    callers.close()
+    bare_callers.close()
     after, spent, bare_spent = server.counters(), server.cpu() - cpu, bare.cpu() - bare_cpu
     if mine.unexpected:
         print(f"{job.name}: unexpected answer: {mine.unexpected[:400]!r}", file=sys.stderr)
