@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import partial
+from enum import Enum
+from functools import lru_cache, partial
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -41,6 +43,12 @@ _CREDENTIAL_LIKE: Final = re.compile(
 )
 _WORD: Final = re.compile(r"[A-Za-z0-9_]{1,40}", re.ASCII)
 _ELEMENT: Final = re.compile(r">([^<>]+)</(?:[\w.-]+:)?([\w.-]+)>", re.ASCII)
+
+
+class _Action(Enum):
+    KEEP = 1
+    MASK = 2
+    FREE = 3
 
 
 class Logged(NamedTuple):
@@ -115,7 +123,7 @@ TABLE: Final[dict[str, Logged]] = {
 
 def parameters(kept: Logged, sent: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of the list, masks in place of known secrets, and how many others there were."""
-    masked: dict[str, Any] = _masked(sent, kept.sent, kept.free, 0)
+    masked: dict[str, Any] = _masked(sent, _actions(kept.sent, kept.free), 0)
     return masked
 
 
@@ -124,7 +132,7 @@ def answer(kept: Logged, data: bytes, media: str) -> Any:  # noqa: ANN401 - JSON
     if len(data) <= _ANSWER_MAX:
         if "json" in media:
             try:
-                return _masked(msgspec.json.decode(data), kept.answered, frozenset(), 0)
+                return _masked(msgspec.json.decode(data), _actions(kept.answered, frozenset()), 0)
             except (ValueError, RecursionError):
                 pass
         elif "xml" in media:
@@ -138,26 +146,40 @@ def operation(kept: Logged, sent: Mapping[str, Any]) -> str:
     return "/".join(words) if words and all(map(_WORD.fullmatch, words)) else ""
 
 
-def _masked(value: Any, names: frozenset[str], free: frozenset[str], depth: int) -> Any:  # noqa: ANN401 - JSON
+@lru_cache
+def _actions(kept: frozenset[str], free: frozenset[str]) -> Mapping[str, _Action]:
+    """What is done with the value of each known name."""
+    return {
+        **dict.fromkeys(_SECRETS, _Action.MASK),
+        **dict.fromkeys(kept, _Action.KEEP),
+        **dict.fromkeys(free, _Action.FREE),
+    }
+
+
+def _masked(value: Any, actions: Mapping[str, _Action], depth: int) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, str):
+        return _cut(value)
     if depth > _DEPTH_MAX:
         return MASK
     if isinstance(value, Mapping):
         shown: dict[str, Any] = {}
         others = 0
-        for name, inner in list(value.items())[:_MEMBERS_MAX]:
-            lower = name.lower()
-            if lower in free:
-                shown[name] = _free(inner)
-            elif lower in names:
-                shown[name] = _masked(inner, names, free, depth + 1)
-            elif lower in _SECRETS:
+        for name, inner in islice(value.items(), _MEMBERS_MAX):
+            action = actions.get(name) or actions.get(name.lower())
+            if action is _Action.KEEP:
+                shown[name] = _masked(inner, actions, depth + 1)
+            elif action is _Action.MASK:
                 shown[name] = MASK
+            elif action is _Action.FREE:
+                shown[name] = _free(inner)
             else:
                 others += 1
-        return {**shown, OTHERS: others} if others else shown
+        if others:
+            shown[OTHERS] = others
+        return shown
     if isinstance(value, list):
-        return [_masked(inner, names, free, depth + 1) for inner in value[:_MEMBERS_MAX]]
-    return _cut(value) if isinstance(value, str) else value
+        return [_masked(inner, actions, depth + 1) for inner in value[:_MEMBERS_MAX]]
+    return value
 
 
 def _free(value: Any) -> Any:  # noqa: ANN401 - JSON
@@ -178,5 +200,6 @@ def _element(kept: Logged, match: re.Match[str]) -> str:
 
 
 def _cut(text: str) -> str:
-    text = text.encode("utf-8", "replace").decode()
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= _TEXT_MAX else text[: _TEXT_MAX - 1] + "…"

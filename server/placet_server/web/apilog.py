@@ -73,6 +73,7 @@ class ApiLog:
         self._noted: list[Noted] = []
         self._rows: list[Row] = []
         self._task: asyncio.Task[None] | None = None
+        self._person = lru_cache(maxsize=16_384)(self._indexed)
 
     def add(self, noted: Noted) -> None:
         """Note one call."""
@@ -121,36 +122,43 @@ class ApiLog:
             return (*noted.row, None, None, None, None, None)
 
     def _read(self, noted: Noted) -> Row:
-        facts = dict(noted.facts)
-        subject = facts.pop("subject", None)
-        user, destination = facts.pop("user", None), facts.pop("destination", None)
-        row = noted.row
-        if (code := facts.pop("code", None)) is not None and row[6] is None:
-            row = (*row[:6], str(code), *row[7:])
+        row, path, facts = noted.row, noted.path, dict(noted.facts)
         kept = logged.TABLE.get(str(row[2]))
+        subject: object = None
+        user: object = None
+        destination: object = None
+        if facts:
+            subject, user = facts.pop("subject", None), facts.pop("user", None)
+            destination = facts.pop("destination", None)
+            if (code := facts.pop("code", None)) is not None and row[6] is None:
+                row = (*row[:6], str(code), *row[7:])
         detail = None
-        if kept is not None:
+        if kept is None:
+            subject = subject or path.get("id")
+            user = user or path.get("tfa_id")
+            queried = {name: value for name, value in _pairs(noted.query) if name in noted.queried}
+            if queried or facts:
+                detail = Detail(queried, None, facts)
+        else:
             sent = _sent(noted)
-            user = user if user is not None else sent.get(kept.user)
+            user = user or sent.get(kept.user)
             destination = destination or _destination(kept, sent)
             answer = logged.answer(kept, noted.answer, noted.media)
             detail = Detail(logged.parameters(kept, sent), answer, facts)
             if called := logged.operation(kept, sent):
                 row = (*row[:4], f"{row[4]!s} {called}", *row[5:])
-        else:
-            subject = subject or noted.path.get("id")
-            user = user if user is not None else noted.path.get("tfa_id")
-            queried = {name: value for name, value in _pairs(noted.query) if name in noted.queried}
-            if queried or facts:
-                detail = Detail(queried, None, facts)
         return (
             *row,
             None if noted.agent is None else _agent(noted.agent),
             None if subject is None else str(subject)[:64],
-            None if (tfa_id := _number(user)) is None else person_index(self._sealer, tfa_id),
+            None if user is None else self._person(str(user)),
             None if not destination else destination_index(self._sealer, str(destination)),
             None if detail is None else self._sealed(str(row[0]), detail),
         )
+
+    def _indexed(self, user: str) -> str | None:
+        known = user.isascii() and user.isdigit() and len(user) <= 18
+        return person_index(self._sealer, int(user)) if known else None
 
     def _sealed(self, row_id: str, detail: Detail) -> bytes:
         return self._sealer.seal("pii", "api_log", row_id, msgspec.msgpack.encode(detail))
@@ -194,11 +202,6 @@ def _pairs(query: str) -> list[tuple[str, str]]:
         return parse_qsl(query, errors="replace", max_num_fields=_PAIRS_MAX) if query else []
     except ValueError:
         return []
-
-
-def _number(user: object) -> int | None:
-    text = str(user)
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 @lru_cache(1024)
