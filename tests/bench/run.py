@@ -58,10 +58,10 @@ class Program:
 
 
 @contextlib.asynccontextmanager
-async def contenders(people: int) -> AsyncIterator[tuple[Program, Program, Subject]]:
+async def contenders(people: int, codes: int) -> AsyncIterator[tuple[Program, Program, Subject]]:
     """The bare handler and the server, each in a process of its own, and what to ask the server."""
     with tempfile.TemporaryDirectory(prefix="placet-bench-", dir=".") as name:
-        subject = await prepare(Path(name), people)
+        subject = await prepare(Path(name), people, codes)
         bare, server = Program("-m", "bench.bare"), Program("-m", "bench.server", name)
         try:
             yield bare, server, subject
@@ -124,9 +124,11 @@ async def main() -> int:
     parser.add_argument("--count", type=int, default=4000, help="requests a round (4000)")
     words = parser.parse_args()
     people = words.count * (words.rounds + 1) // 2 + 1000
-    print(f"making {people} people …", file=sys.stderr, flush=True)
+    checked = not words.only or "code_check" in words.only
+    codes = words.count * words.rounds + words.count // 4 if checked else 0
+    print(f"making {people} people and {codes} codes …", file=sys.stderr, flush=True)
     results = []
-    async with contenders(people) as (bare, server, subject):
+    async with contenders(people, codes) as (bare, server, subject):
         await subject.ask_once(server.port)
         print(
             f"{'job':<18}{'ratio':>7}{'floor':>7}   {'spread':<16}{'req/s':>7}{'p50 ms':>8}{'p99 ms':>8}{'plans/commit':>14}{'CPU µs':>8}{'bare':>6}{'errors':>8}"
