@@ -48,24 +48,21 @@ def node_environment() -> dict[str, str]:
 
 
 class NodeClient:
-    """One client in a process of its own; ``calls`` counts what was asked of it."""
+    """One client in a process of its own; ``called`` holds the names of what was asked of it."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self.calls = 0
+        self.called: set[str] = set()
 
     async def call(self, name: str, *words: Any, seconds: float = 20) -> list[Any]:
         """What the client gave its callback for one call; errors are dictionaries with ``name`` and ``message``."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self.calls += 1
-        async with asyncio.timeout(seconds):
-            self._process.stdin.write(json.dumps({"call": name, "words": words}).encode() + b"\n")
-            line = await self._process.stdout.readline()
-        assert line, f"the client ended in {name}"
-        said = json.loads(line)["said"]
-        assert isinstance(said, list)
-        return said
+        self.called.add(name)
+        return await self._said({"call": name, "words": words}, seconds)
+
+    async def uncalled(self) -> list[str]:
+        """The public calls of the client that nobody has made yet."""
+        made = {name.partition(".")[0] for name in self.called}
+        return [name for name in await self._said({"methods": True}, 20) if name not in made]
 
     async def good(self, name: str, *words: Any) -> Any:
         """The answer of a call ``(error, answer)`` that the client takes for a success."""
@@ -78,6 +75,17 @@ class NodeClient:
         error, *answer = await self.call(name, *words)
         assert error is not None, (name, answer)
         return error
+
+    async def _said(self, line: dict[str, Any], seconds: float) -> list[Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        async with asyncio.timeout(seconds):
+            self._process.stdin.write(json.dumps(line).encode() + b"\n")
+            answer = await self._process.stdout.readline()
+        assert answer, f"the client ended in {line}"
+        said = json.loads(answer)["said"]
+        assert isinstance(said, list)
+        return said
 
 
 @asynccontextmanager

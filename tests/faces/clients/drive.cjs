@@ -4,6 +4,8 @@
 //   in    {"call": "requestSms", "words": [{"authyId": 7}, {"force": true}]}
 //   out   {"said": [null, {"success": true, …}]}        what the client gave its callback
 //
+//   in    {"methods": true}                         out  {"said": ["createApprovalRequest", …]}    its public calls
+//
 // A call may be a path ("phones.info"): what is a function on the way is called without words.
 
 "use strict";
@@ -27,6 +29,12 @@ function plain(value) {
   return value instanceof Error ? { name: value.name, message: value.message, ...value } : value;
 }
 
+function publicMethods(client) {
+  const prototype = Object.getPrototypeOf(client);
+  const names = Object.getOwnPropertyNames(prototype === Object.prototype ? client : prototype);
+  return names.filter((name) => name !== "constructor" && !name.startsWith("_"));
+}
+
 function call(client, path, words) {
   const names = path.split(".");
   const last = names.pop();
@@ -37,8 +45,8 @@ function call(client, path, words) {
   return new Promise((resolve) => {
     try {
       const pending = at[last](...words, (...said) => resolve(said));
-      // Some clients return a promise beside calling back; the callback tells all of it.
-      if (pending && typeof pending.catch === "function") pending.catch(() => {});
+      // Some clients return a promise too, and of some errors only that one tells.
+      if (pending && typeof pending.catch === "function") pending.catch((error) => resolve([error]));
     } catch (error) {
       resolve([error]);
     }
@@ -49,8 +57,8 @@ async function main() {
   const [name, settings] = process.argv.slice(2);
   const client = makers[name](JSON.parse(settings));
   for await (const line of readline.createInterface({ input: process.stdin })) {
-    const { call: path, words } = JSON.parse(line);
-    const said = await call(client, path, words);
+    const { call: path, words, methods } = JSON.parse(line);
+    const said = methods ? publicMethods(client) : await call(client, path, words);
     process.stdout.write(`${JSON.stringify({ said: said.map(plain) })}\n`);
   }
 }
