@@ -145,6 +145,7 @@ for _group in (
     log_commands.log,
     message_commands.gateway,
     message_commands.message,
+    message_commands.code,
 ):
     program.add_command(_group)
 

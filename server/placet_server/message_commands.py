@@ -1,4 +1,4 @@
-"""The operator's commands on gateways and messages."""
+"""The operator's commands on gateways, messages and codes."""
 
 from __future__ import annotations
 
@@ -59,3 +59,16 @@ def message_list(operator: Operator, after: str | None, limit: int) -> None:
 def message_show(operator: Operator, **arguments: str) -> None:
     """Show how a message stands."""
     operator.show(operator.ask("message show", **arguments))
+
+
+@click.group()
+def code() -> None:
+    """One-time codes; docs/codes.md says how they count."""
+
+
+@code.command("unlock")
+@operated()
+@click.argument("to")
+def code_unlock(operator: Operator, to: str) -> None:
+    """Let codes to a number or address count again after too many wrong ones."""
+    operator.show(operator.ask("code unlock", to=to))

@@ -1,4 +1,4 @@
-"""The operator's commands on gateways and messages; ``admin.py`` lists them with its own."""
+"""The operator's commands on gateways, messages and codes; ``admin.py`` lists them with its own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from placet_server.domain import destinations
 from placet_server.domain.destinations import masked
 from placet_server.domain.ids import new_id
 from placet_server.domain.mail import MessageInfo
+from placet_server.domain.organizations import DEFAULT_ORG
 from placet_server.domain.refusals import RefusedError
 from placet_server.plugin import Outgoing
 from placet_server.ports import Channel
@@ -84,9 +85,17 @@ async def message_show(desk: Desk, *, id: str) -> Answer:  # noqa: A002 - the ar
     return _message(await desk.domain.messages.get(None, id))
 
 
+async def code_unlock(desk: Desk, *, to: str) -> Answer:
+    """Let codes to a number or address count again after too many wrong ones."""
+    destination = destinations.email(to) if "@" in to else destinations.phone(to)
+    await desk.domain.codes.unlock(DEFAULT_ORG, destination, desk.clock.now())
+    return {"unlocked": masked(destination)}
+
+
 COMMANDS: Final[dict[str, Callable[..., Awaitable[Answer]]]] = {
     "gateway list": gateway_list,
     "gateway test": gateway_test,
+    "code unlock": code_unlock,
     "message list": message_list,
     "message show": message_show,
 }
