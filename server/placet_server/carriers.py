@@ -75,6 +75,11 @@ class Carriers:
         """The gateway of this name."""
         return self._carriers.get(name)
 
+    def deadline(self, name: str) -> float:
+        """Seconds after which an attempt through a gateway is over."""
+        carrier = self._carriers.get(name)
+        return 0.0 if carrier is None else carrier.deadline
+
     async def send(self, name: str, message: Outgoing) -> Carried:
         """One attempt through one gateway; one that is configured no more refuses."""
         carrier = self._carriers.get(name)

@@ -23,7 +23,7 @@ UNSURE_MAX: Final = 3
 SCHEDULE: Final = (5.0, 10.0, 20.0, 40.0, 60.0, 120.0)
 """Seconds until all routes are tried again; the last for ever."""
 REPORTS: Final = "/gateway/reports"
-_ATTEMPT_MS: Final = 10_000
+_MARGIN: Final = 2.0
 _PAGE: Final = 200
 _TROUBLE: Final = 1.0
 _NEXT_PAGE: Final = 0.02
@@ -37,8 +37,12 @@ class Ways(Protocol):
         """Names of the gateways that carry a channel, in the order in which to try them."""
         ...
 
+    def deadline(self, name: str) -> float:
+        """Seconds after which an attempt through a gateway is over, less than ten."""
+        ...
+
     async def send(self, name: str, message: Outgoing) -> Carried:
-        """One attempt through one gateway, over within ten seconds."""
+        """One attempt through one gateway."""
         ...
 
 
@@ -182,7 +186,8 @@ class Messenger:
         routes = [route for route in await self._routes(due) if not _done(due.tried, *route)]
         now = self._clock.now()
         # Longer than the attempts of this round can take: nobody else may take it up meanwhile.
-        if not await self._messages.claim(due, now + _ATTEMPT_MS * (len(routes) + 1), now):
+        seconds = _MARGIN + sum(self._ways.deadline(name) for _, name in routes)
+        if not await self._messages.claim(due, now + round(seconds * 1000), now):
             return
         if not routes:
             await self._messages.failed(due, "No gateway carries it any more.", now)

@@ -75,7 +75,7 @@ class Carrier:
         self.channels: Final = gateway.channels if channels is None else gateway.channels & channels
         self.counts: Final = Counts()
         self._gateway: Final = gateway
-        self._timeout: Final = timeout
+        self.deadline: Final = timeout
         self._places: Final = asyncio.Semaphore(at_once)
         self._secrets: Final = tuple(secrets)
         self._unanswered = 0
@@ -127,11 +127,11 @@ class Carrier:
         if (fault := objection(message)) is not None:
             return Carried("refused", reason=fault)
         try:
-            async with asyncio.timeout(self._timeout), self._places:
+            async with asyncio.timeout(self.deadline), self._places:
                 return await self._gateway.send(message)
         except TimeoutError:
             self.counts.timeouts += 1
-            return Carried("later", reason=f"no answer within {self._timeout:g} s", unsure=True)
+            return Carried("later", reason=f"no answer within {self.deadline:g} s", unsure=True)
         except ExchangeError as error:
             return Carried("later", reason=str(error), unsure=error.unsure)
         except Exception as error:  # noqa: BLE001 - a plug-in's defect must not end the delivery, and its text may hold anything
@@ -140,6 +140,8 @@ class Carrier:
 
     def _clean(self, reason: str, message: Outgoing) -> str:
         """A reason without what the message or the settings keep secret, in one printable line."""
+        if not reason:
+            return ""
         words = (message.text, message.html, message.subject, message.code, message.to, *self._secrets)
         for word in sorted({each for each in words if each}, key=len, reverse=True):
             if len(word) >= _SHORTEST_SECRET:
