@@ -160,3 +160,19 @@ async def test_counters_are_erased_when_they_count_nothing(tmp_path: Path) -> No
         w.clock.advance(seconds=86_400)
         await w.domain.guard.sweep(w.now)
         assert await w.count("budgets") == 0
+
+
+async def test_a_balance_pays_for_what_is_sent(tmp_path: Path) -> None:
+    """Each message costs the price until the balance is used up; a refused one costs nothing, nor does a code alone."""
+    async with world(tmp_path, code__per_destination="2") as w:
+        credentials = w.domain.credentials
+        await credentials.add("authy", "Acme", "k" * 32, {}, w.now, balance=25_000, price=10_000)
+        caller = await credentials.by_secret("authy", "k" * 32, w.now)
+        assert caller is not None
+        said = await asyncio.gather(*(issue(w, caller=caller) for _ in range(5)), return_exceptions=True)
+        assert [getattr(each, "code", "sent") for each in said].count("too_many_codes") == 3
+        assert await credentials.balance(caller) == 5_000
+        assert await issue(w, BEN, caller=caller)
+        assert await code_of(issue(w, BEN, caller=caller)) == "no_credit"
+        assert await w.count("budgets", "spent = 2 AND day_spent = 2") == 1
+        assert await issue(w, BEN, caller=caller, channels=())

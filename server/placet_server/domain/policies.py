@@ -233,7 +233,13 @@ TABLE: Final[tuple[Policy, ...]] = (
         0,
         10**6,
     ),
-    _whole("code.per_ip", "messages/h", "Messages caused from one IP address of a person; 0: any.", 0, 10**6),
+    _whole(
+        "code.per_ip",
+        "messages/h",
+        "Messages by one IP address: the person's where the call names it, else the caller's; 0: any.",
+        0,
+        10**6,
+    ),
     _whole("code.per_application", "messages/h", "Messages of the application; 0: any.", 0, 10**8),
     _other(
         "code.countries", "countries", "Country codes to which messages may go, comma separated; * for all."
