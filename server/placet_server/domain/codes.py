@@ -108,7 +108,6 @@ class Codes:
         self._store = store
         self._sealer = sealer
         self._entropy = entropy
-        self._bus = bus
         self._guard = guard
         self._messages = messages
         self._drafting = Drafting(sealer, users, guard, messages)
@@ -215,8 +214,7 @@ class Codes:
         entry = leaf(now, "code.repeated", caller.org, code_id, application=caller.application.id)
         steps = (*self._withdrawn(row, now), *prepared.steps)
         await self._plan(caller, kept, guards, steps, entry, now)
-        if prepared.id is not None:
-            self._bus.publish("message", prepared.id)
+        self._messages.announce(prepared)
         return issued
 
     async def get(self, caller: Caller, code_id: str, now: int) -> CodeInfo:
@@ -297,15 +295,14 @@ class Codes:
         issued = _issued(kept, code_id, value, expires_at, wish.tries, prepared.id)
         if extra_guard is not None:
             guards = [Taken(extra_guard(issued), "repeated"), *guards]
-        add = self._drafting.row(caller, code_id, wish, value, expires_at, prepared.id)
+        add = self._drafting.row(caller, code_id, wish, value, expires_at, prepared)
         entry = leaf(
             now, "code.issued", caller.org, code_id, application=caller.application.id, expires_at=expires_at
         )
         await self._plan(
             caller, kept, [*guards, *prepared.taken], (*before, add, *prepared.steps), entry, now
         )
-        if prepared.id is not None:
-            self._bus.publish("message", prepared.id)
+        self._messages.announce(prepared)
         return issued
 
     async def _plan(

@@ -133,13 +133,12 @@ class Drafting:
         return self._messages.prepare(caller, draft, now, ip=ip, code_id=code_id)
 
     def row(
-        self, caller: Caller, code_id: str, wish: Wish, value: str, expires_at: int, message_id: str | None
+        self, caller: Caller, code_id: str, wish: Wish, value: str, expires_at: int, prepared: Prepared
     ) -> Step:
-        """The row of a code."""
-        kept, destination, application = wish.kept, wish.kept.destination, caller.application
-        prefix = None  # where right answers are expected, they are counted
-        if message_id and destination and destination.kind == "phone" and application.policies.code_breaker:
-            prefix = self._guard.prefix(caller, destination)
+        """The row of a code that this message carries."""
+        kept, application = wish.kept, caller.application
+        # Where codes to a block of numbers are counted, right answers are counted, too.
+        prefix = next((taken.subject for taken in prepared.taken if taken.kind == "prefix"), None)
         return step(
             _ADD,
             code_id,
@@ -159,7 +158,7 @@ class Drafting:
             wish.left,
             expires_at,
             expires_at,
-            message_id,
+            prepared.id,
             self._sealer.seal("pii", "codes", code_id, _encode(kept)),
         )
 

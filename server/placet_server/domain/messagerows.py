@@ -82,6 +82,32 @@ def add(
     )
 
 
+def fresh(
+    sealer: Sealer, caller: Caller, message_id: str, draft: MessageDraft, code_id: str | None, now: int
+) -> Due:
+    """What ``due`` makes of the row of a new message."""
+    return Due(
+        id=message_id,
+        application_id=caller.application.id,
+        kind=draft.kind,
+        status="queued",
+        channels=draft.channels,
+        to=Destination(draft.to.kind, draft.to.dialled),
+        texts=draft.texts,
+        sender=draft.sender,
+        language=draft.language,
+        gender=draft.gender,
+        code=draft.code,
+        code_id=code_id,
+        tried=(),
+        attempts=0,
+        due_at=draft.send_at or now,
+        created_at=now,
+        expires_at=draft.expires_at,
+        report_secret=secret(sealer, message_id),
+    )
+
+
 def new_info(caller: Caller, message_id: str, draft: MessageDraft, now: int) -> MessageInfo:
     """What is told of a new message."""
     return MessageInfo(

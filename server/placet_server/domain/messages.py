@@ -56,6 +56,8 @@ LIFE_MS: Final = 24 * 3_600_000
 AHEAD_MS: Final = 90 * 86_400_000
 _KEPT_MS: Final = 30 * 86_400_000
 _PAGE_MAX: Final = 200
+_FRESH_MAX: Final = 2_000
+"""Messages that are handed over in memory; of more, the rows serve."""
 _AT_ONCE: Final = 500
 _SUBJECT_MAX: Final = 200
 _LATE: Final = "It was not sent in time."
@@ -127,6 +129,7 @@ class Prepared(NamedTuple):
     id: str | None
     taken: list[Taken]
     steps: tuple[Step, ...]
+    due: Due | None = None
 
 
 NOTHING: Final = Prepared(None, [], ())
@@ -152,6 +155,7 @@ class Messages:
         self._applications = applications
         self._guard = guard
         self._charge = charge
+        self._fresh: dict[str, Due] = {}
 
     async def send(
         self,
@@ -169,7 +173,8 @@ class Messages:
         """
         channels = self._guard.channels(caller, draft.to, draft.channels)
         draft = _checked(draft, channels, now)
-        message_id, taken, steps = self.prepare(caller, draft, now, ip=ip)
+        prepared = self.prepare(caller, draft, now, ip=ip)
+        message_id, taken, steps, _ = prepared
         assert message_id is not None  # only a code without channels has none
         info = messagerows.new_info(caller, message_id, draft, now)
         if extra_guard is not None:
@@ -180,19 +185,28 @@ class Messages:
         failed = await self._store.write(plan(*guards, *steps, guards=len(guards), leaf=entry))
         if failed:
             raise await self.refusal(caller, draft.to, taken[failed - 1], now)
-        self._bus.publish("message", message_id)
+        self.announce(prepared)
         return info
 
     def prepare(
         self, caller: Caller, draft: MessageDraft, now: int, *, ip: str = "", code_id: str | None = None
     ) -> Prepared:
-        """What a plan needs that sends this message; publish ``message`` with its id when it is written."""
+        """What a plan needs that sends this message; ``announce`` it when the plan is written."""
         message_id = new_id(now, self._entropy)
         taken = self._guard.take(caller, draft.to, ip, now, counts=draft.kind == "code")
         if (paid := self._charge(caller)) is not None:
             taken.append(Taken(paid, "credit"))
         add = messagerows.add(self._sealer, caller, message_id, draft, code_id, now)
-        return Prepared(message_id, taken, (add,))
+        due = messagerows.fresh(self._sealer, caller, message_id, draft, code_id, now)
+        return Prepared(message_id, taken, (add,), due)
+
+    def announce(self, prepared: Prepared) -> None:
+        """Say that a message is written. Who sends it from this process need not read and open its row again."""
+        if prepared.id is None:
+            return
+        if prepared.due is not None and len(self._fresh) < _FRESH_MAX:
+            self._fresh[prepared.id] = prepared.due
+        self._bus.publish("message", prepared.id)
 
     async def refusal(self, caller: Caller, to: Destination | None, taken: Taken, now: int) -> RefusedError:
         """Why one of the guards of a message or code took no row."""
@@ -238,8 +252,11 @@ class Messages:
 
     async def several(self, message_ids: Sequence[str]) -> list[Due]:
         """Those of these that are still to be sent, oldest first."""
-        rows = [row for ids in chunks(message_ids) for row in await self._store.rows(_BY_IDS, ids)]
-        return sorted(self._opened(rows), key=lambda due: due.id)
+        fresh = [due for each in message_ids if (due := self._fresh.pop(each, None)) is not None]
+        known = {due.id for due in fresh}
+        unknown = [each for each in message_ids if each not in known]
+        rows = [row for ids in chunks(unknown) for row in await self._store.rows(_BY_IDS, ids)]
+        return sorted((*fresh, *self._opened(rows)), key=lambda due: due.id)
 
     async def next_due(self) -> int | None:
         """When the next message is due in ms UTC, None when all are sent."""
@@ -251,6 +268,7 @@ class Messages:
 
         It is due again at ``until`` should the attempt, or this process, fail.
         """
+        self._fresh.pop(due.id, None)  # what is tried is not as it was written any more
         if await self._store.write(plan(step(_CLAIM, until, now, due.id, due.attempts, now))) == 0:
             return True
         if due.expires_at <= now:
