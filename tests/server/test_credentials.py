@@ -98,6 +98,22 @@ async def test_too_many_passwords_at_once_are_told_to_come_back() -> None:
     assert await passwords.match("a", (hashed,)) == 0
 
 
+async def test_a_busy_server_is_no_wrong_password(tmp_path: Path) -> None:
+    """Who is told to come back has not used up a try, and is told so in words that mean it."""
+
+    class Busy(PlainPasswords):
+        async def match(self, password: str, hashes: tuple[str, ...]) -> int | None:
+            raise BusyError
+
+    async with world(tmp_path) as w:
+        await w.domain.credentials.add("afilnet", "Acme", "correct horse", {}, w.now, name="demo")
+        w.domain.credentials._passwords = Busy()
+        for _ in range(FREE * 2):
+            assert await code_of(known(w, "afilnet", "demo", "correct horse")) == "unavailable"
+        w.domain.credentials._passwords = PlainPasswords()
+        assert await known(w, "afilnet", "demo", "correct horse") is not None
+
+
 async def test_api_02_an_unknown_account_costs_what_a_wrong_password_costs(tmp_path: Path) -> None:
     """Both go through one check with the same work; the statement that looks them up is the same, too."""
     async with world(tmp_path) as w:

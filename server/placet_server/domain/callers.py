@@ -197,7 +197,11 @@ class Callers:
         self, password: str, rows: list[Row], digest: bytes, subject: bytes, ip: str
     ) -> Row | None:
         hashes = tuple(self._opened(row[0], row[1]) for row in rows)
-        found = await self._passwords.match(password, hashes)
+        try:
+            found = await self._passwords.match(password, hashes)
+        except BusyError:
+            self._guesses.undone(subject, ip)
+            raise
         if found is None:
             return None
         self._guesses.succeeded(subject, ip)

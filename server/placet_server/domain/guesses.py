@@ -42,12 +42,17 @@ class Guesses:
             del self._failures[next(iter(self._failures))]
 
     def succeeded(self, name: bytes, ip: str) -> None:
-        """The try that was just counted was none: it had the right secret."""
+        """The try that was just counted had the right secret: this source knows it, and starts anew with this name."""
+        self.undone(name, ip)
+        self._failures.pop((name, source(ip)), None)
+
+    def undone(self, name: bytes, ip: str) -> None:
+        """The try that was just counted was not compared."""
         where = source(ip)
-        self._failures.pop((name, where), None)
-        count, at = self._failures.get((b"", where), (0, 0))
-        if count:
-            self._failures[b"", where] = (count - 1, at)
+        for key in ((name, where), (b"", where)):
+            count, at = self._failures.get(key, (0, 0))
+            if count:
+                self._failures[key] = (count - 1, at)
 
     def _left(self, key: _Key, free: int, now: int) -> int:
         count, at = self._failures.get(key, (0, 0))
