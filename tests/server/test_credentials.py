@@ -103,6 +103,7 @@ async def test_a_busy_server_is_no_wrong_password(tmp_path: Path) -> None:
 
     class Busy(PlainPasswords):
         async def match(self, password: str, hashes: tuple[str, ...]) -> int | None:
+            del password, hashes
             raise BusyError
 
     async with world(tmp_path) as w:
