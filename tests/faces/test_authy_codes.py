@@ -134,6 +134,14 @@ async def test_who_holds_a_soft_token_is_nudged_and_sent_nothing_without_force(a
     await authy.good("GET", f"/protected/json/verify/{token.at(authy.server.clock.now() // 1000)}/{number}")
 
 
+async def test_a_token_that_nobody_has_confirmed_does_not_keep_codes_away(authy: Authy) -> None:
+    """Whether its picture was ever scanned nobody knows: the message leaves."""
+    number = await authy.ada()
+    await authy.good("POST", f"/protected/json/users/{number}/secret", {"label": "Ada"})
+    assert "ignored" not in await authy.good("GET", f"/protected/json/sms/{number}")
+    await authy.gateway.count(1)
+
+
 async def test_codes_that_were_sent_never_lock_who_also_holds_a_soft_token(authy: Authy) -> None:
     """A right code is a wrong soft token; that failure is forgiven, or the fifth text message would lock its user out."""
     number = await authy.ada()
