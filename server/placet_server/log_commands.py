@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import click
@@ -60,7 +61,8 @@ def log_search(operator: Operator, *, limit: int, after: str | None, **sought: A
         if after is None or len(calls) >= limit:
             break
     if operator.as_json:
-        operator.show({"calls": calls, "next": after})
+        # ASCII only: what strangers sent must not reach the terminal as control or bidirectional characters.
+        click.echo(json.dumps({"calls": calls, "next": after}, separators=(",", ":")))
         return
     operator.show([{name: call[name] for name in _SHOWN} for call in calls])
     if after is not None:

@@ -163,7 +163,9 @@ def test_calls_are_found_on_a_running_server(folder: Path) -> None:
     with serving(folder) as server:
         connection = HTTPConnection(server.url.rpartition("//")[2].rstrip(")"))
         for _ in range(3):
-            target = "/protected/json/app/details?user_ip=1.2.3.4&token=TOKEN-CANARY"
+            target = (
+                "/protected/json/app/details?user_ip=1.2.3.4%1b%5B2J%0a%E2%80%AE%C2%9B&token=TOKEN-CANARY"
+            )
             connection.request("GET", target, headers={"X-Authy-API-Key": "AUTHYKEY-CANARY"})
             said = connection.getresponse()
             said.read()
@@ -176,7 +178,12 @@ def test_calls_are_found_on_a_running_server(folder: Path) -> None:
     assert len(found["calls"]) <= 3
     row = later["calls"][0]
     assert row["application"] == "shop"
-    assert row["detail"]["parameters"] == {"format": "json", "user_ip": "1.2.3.4", "token": "***"}
+    hostile = "1.2.3.4\x1b[2J\n\u202e\x9b"
+    assert row["detail"]["parameters"] == {"format": "json", "user_ip": hostile, "token": "***"}
+    for words in ((), ("--json",)):
+        shown = typed(folder, "log", "search", "--face", "authy", *words).output.rstrip("\n")
+        assert shown.isascii()
+        assert shown.replace("\n", "").isprintable()
     assert row["detail"]["answer"]["message"]
     assert "CANARY" not in json.dumps(later)
     page = told(folder, "log", "search", "--face", "authy", "--limit", "2")
