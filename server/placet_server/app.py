@@ -96,6 +96,7 @@ class App:
         self.listening = listener.address()
         self.domain = core.domain
         self.carriers = core.carriers
+        self.desk = core.desk
         self.store = found.store
         self.bus = core.bus
         self.clock = clock

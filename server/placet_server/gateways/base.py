@@ -94,7 +94,7 @@ class Carrier:
             self.counts.in_flight -= 1
         carried = Carried(
             carried.outcome,
-            _printable(carried.reference)[:_REFERENCE_MAX],
+            self._clean(carried.reference, message)[:_REFERENCE_MAX],
             self._clean(carried.reason, message),
             carried.unsure,
         )
@@ -142,7 +142,16 @@ class Carrier:
         """A reason without what the message or the settings keep secret, in one printable line."""
         if not reason:
             return ""
-        words = (message.text, message.html, message.subject, message.code, message.to, *self._secrets)
+        spoken = ", ".join(message.code or "")
+        words = (
+            message.text,
+            message.html,
+            message.subject,
+            message.code,
+            spoken,
+            message.to,
+            *self._secrets,
+        )
         for word in sorted({each for each in words if each}, key=len, reverse=True):
             if len(word) >= _SHORTEST_SECRET:
                 reason = reason.replace(word, "…").replace(word.removeprefix("+"), "…")
