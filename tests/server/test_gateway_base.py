@@ -28,6 +28,7 @@ async def test_the_wait_for_a_place_counts_into_the_deadline() -> None:
     begun = loop.time()
     carried = await asyncio.gather(*(carrier.send(outgoing()) for _ in range(6)))
     assert {each.outcome for each in carried} == {"later"}
+    assert sorted(each.unsure for each in carried) == [False] * 4 + [True] * 2
     assert loop.time() - begun < 1.5
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import shutil
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -144,7 +145,7 @@ class Kannel:
 @asynccontextmanager
 async def kannel(folder: Path) -> AsyncIterator[Kannel]:
     """Kannel with its configuration in ``folder``; skipped by name, or failed under CI, where it is not installed."""
-    bearerbox, smsbox, fakesmsc = needed("bearerbox"), needed("smsbox"), needed(str(FAKESMSC))
+    bearerbox, smsbox, fakesmsc = _program("bearerbox"), _program("smsbox"), needed(str(FAKESMSC))
     exact: list[Got] = []
     async with contextlib.AsyncExitStack() as ending:
         exact_port = await ending.enter_async_context(_exact(exact))
@@ -212,6 +213,11 @@ async def _exact(got: list[Got]) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+def _program(name: str) -> str:
+    """A program of the system's administrator, whose folder is not on everybody's path."""
+    return shutil.which(f"/usr/sbin/{name}") or needed(name)
 
 
 def _free_ports(count: int) -> list[int]:

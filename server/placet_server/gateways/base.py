@@ -126,12 +126,15 @@ class Carrier:
             return Carried("refused", reason=f"{self.name} does not carry {message.channel}")
         if (fault := objection(message)) is not None:
             return Carried("refused", reason=fault)
+        handed = False
         try:
             async with asyncio.timeout(self.deadline), self._places:
+                handed = True
                 return await self._gateway.send(message)
         except TimeoutError:
             self.counts.timeouts += 1
-            return Carried("later", reason=f"no answer within {self.deadline:g} s", unsure=True)
+            missing = "answer" if handed else "place free"
+            return Carried("later", reason=f"no {missing} within {self.deadline:g} s", unsure=handed)
         except ExchangeError as error:
             return Carried("later", reason=str(error), unsure=error.unsure)
         except Exception as error:  # noqa: BLE001 - a plug-in's defect must not end the delivery, and its text may hold anything
