@@ -42,6 +42,7 @@ from placet_authenticator.vault import Vault
 from placet_protocol.errors import ProtocolError
 from placet_protocol.frames import PROOFS_MAX
 from placet_protocol.otpauth import EnrollmentUri
+from placet_protocol.text import visible
 
 Clock = Callable[[], int]
 """Gives the time in ms UTC."""
@@ -98,11 +99,14 @@ class Authenticator:
         ]
 
     def reload(self) -> None:
-        """Take the vault's word: enrolments, requests that wait, history. Connections stay as they are known."""
+        """Take the vault's word: enrolments, requests that wait, history. Connections stay as they are known.
+
+        Texts are filtered here as they are when a server says them: a vault may have been written by anybody.
+        """
         self._enrollments = {each.id: each for each in self.vault.all(Enrollment)}
         pending = [entry for held in self.vault.all(Held) if (entry := self._entry(held))]
         past = [
-            Ended(entry, each.outcome, each.by, each.reason, each.ended_at)
+            Ended(entry, each.outcome, each.by, visible(each.reason), each.ended_at)
             for each in self.vault.all(Past)
             if (entry := self._entry(each))
         ]
@@ -110,7 +114,10 @@ class Authenticator:
         self.state = Inbox(
             tuple(sorted(pending, key=lambda entry: (-entry.created_at, entry.rid))),
             tuple(sorted(past, key=lambda each: -each.at)[:HISTORY]),
-            tuple(Notice(each.origin, each.notice, each.kind, each.text, each.at) for each in told[:NOTICES]),
+            tuple(
+                Notice(each.origin, each.notice, visible(each.kind), visible(each.text), each.at)
+                for each in told[:NOTICES]
+            ),
             self.state.connections,
         )
         self.absorb(Passed())

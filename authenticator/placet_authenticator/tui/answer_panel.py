@@ -9,7 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from placet_authenticator.tui.texts import QUIET, foreign
+from placet_authenticator.tui.texts import QUIET
 from placet_authenticator.tui.typed import CONSENT, Typed
 
 State = Literal["asking", "denying", "sending"]
@@ -91,7 +91,7 @@ class AnswerPanel(Vertical):
             return Content.assemble(("Why do you deny it?", "bold"))
         if self._asks_number:
             digits = (f"{self._typed.length} digits", "bold")
-            return Content.assemble("Type the ", digits, " that ", foreign(self._application), " shows you")
+            return Content.assemble("Type the ", digits, " that ", self._application, " shows you")
         return Content.assemble("To approve, type ", (CONSENT, "bold"))
 
     def _hint(self, state: State, trouble: str, offline: str, *, awake: bool) -> Content:

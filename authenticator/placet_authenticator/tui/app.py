@@ -39,7 +39,7 @@ from placet_authenticator.tui.messages import (
 )
 from placet_authenticator.tui.news import news
 from placet_authenticator.tui.opened import LinksOf, Opened
-from placet_authenticator.tui.texts import said
+from placet_authenticator.tui.texts import said, server_names
 from placet_authenticator.tui.toasts import Toast
 from placet_protocol.text import visible
 
@@ -227,7 +227,7 @@ class PlacetApp(App[None]):
             return
         self.bell()
         origin = message.notice.origin
-        names = {each.origin: each.name for each in self.device.enrollments}
+        names = server_names(self.device.enrollments)
         self.toast(toasts.told(message.notice, names.get(origin, origin)))
 
     @on(NoticeOpened)

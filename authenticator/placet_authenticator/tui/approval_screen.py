@@ -19,10 +19,9 @@ from placet_authenticator.tui.answer_panel import AnswerPanel, State
 from placet_authenticator.tui.details import RequestDetails
 from placet_authenticator.tui.messages import AnswerFailed, AnswerGiven
 from placet_authenticator.tui.rows import URGENT_MS
-from placet_authenticator.tui.texts import QUIET, ago, clock_time, connection_words, foreign, own_facts
+from placet_authenticator.tui.texts import QUIET, ago, clock_time, connection_words, own_facts, said
 from placet_authenticator.tui.typed import Typed
 from placet_authenticator.tui.widgets import TopBar
-from placet_protocol.text import visible
 
 if TYPE_CHECKING:
     from placet_authenticator.tui.host import Host
@@ -83,7 +82,7 @@ class ApprovalScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Follow what the app knows."""
-        who = Content.assemble(foreign(self._entry.application, "bold"), " asks")
+        who = Content.assemble((self._entry.application, "bold"), " asks")
         self.query_one("#who", Static).update(who)
         self.watch(self.app, "inbox", self._follow, init=False)
         self.watch(self.app, "now", self._draw)
@@ -181,8 +180,7 @@ class ApprovalScreen(Screen[None]):
     @on(AnswerFailed)
     def _failed(self, message: AnswerFailed) -> None:
         message.stop()
-        hint = f" {message.error.hint}." if message.error.hint else ""
-        self._become("asking", f"{message.error.detail.capitalize()}.{hint}")
+        self._become("asking", said(message.error))
 
     @property
     def _can_approve(self) -> bool:
@@ -226,7 +224,7 @@ class ApprovalScreen(Screen[None]):
         self.post_message(AnswerGiven(self, self._entry, answer))
 
     def _become(self, state: State, trouble: str = "") -> None:
-        self._state, self._trouble = state, visible(trouble)
+        self._state, self._trouble = state, trouble
         self._typed.clear()
         self._draw()
 

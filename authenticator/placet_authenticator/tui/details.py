@@ -11,7 +11,6 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from placet_authenticator.inbox import Entry
-from placet_authenticator.tui.texts import foreign
 
 
 class RequestDetails(Widget):
@@ -30,13 +29,13 @@ class RequestDetails(Widget):
         entry = self._entry
         with VerticalScroll(id="scroll", can_focus=False):
             with Vertical(classes="foreign"):
-                yield Static(foreign(entry.message, newline=True), classes="message")
+                yield Static(entry.message, markup=False, classes="message")
                 for label, value in entry.fields:
                     yield _field(label, value)
             context = [("IP address", entry.ip), ("Place", entry.place), ("Program", entry.agent)]
             claims = [(label, value) for label, value in context if value]
             says = "Where it comes from, as {} claims" if claims else "{} says nothing of where it comes from"
-            yield Static(foreign(says.format(entry.application)), classes="section")
+            yield Static(says.format(entry.application), markup=False, classes="section")
             if claims:
                 with Vertical(classes="foreign"):
                     for label, value in claims:
@@ -84,5 +83,7 @@ def _lines(count: int) -> str:
 
 def _field(label: str, value: str) -> Horizontal:
     return Horizontal(
-        Static(foreign(label), classes="label"), Static(foreign(value), classes="value"), classes="field"
+        Static(label, markup=False, classes="label"),
+        Static(value, markup=False, classes="value"),
+        classes="field",
     )

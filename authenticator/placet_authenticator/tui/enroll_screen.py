@@ -186,7 +186,7 @@ class EnrollScreen(Screen[None]):
         self._uri = uri
         self.query_one("#enroll", Button).disabled = uri is None
         found = self.query_one("#found", Static)
-        found.update(visible(text))
+        found.update(text)
         found.set_class(bool(text) and uri is None, "-trouble")
 
     def _begin(self) -> None:

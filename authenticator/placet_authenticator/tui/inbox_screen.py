@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 from placet_authenticator.inbox import Ended, Entry, Inbox, Notice
 from placet_authenticator.tui.messages import NoticeOpened, PastOpened, RequestOpened
 from placet_authenticator.tui.rows import notice_row, past_row, pending_row
-from placet_authenticator.tui.texts import QUIET, ago, day, foreign
+from placet_authenticator.tui.texts import QUIET, ago, day, server_names
 from placet_authenticator.tui.widgets import TopBar
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class InboxScreen(Screen[None]):
         if app.locked:
             return
         inbox, requests = app.inbox, self.query_one(InboxList)
-        self._names = {each.origin: each.name or each.origin for each in self._device.enrollments}
+        self._names = server_names(self._device.enrollments)
         self._say_what_is_offline(inbox, app.now)
         past: list[Ended | Notice] = [*inbox.history, *inbox.notices]
         past.sort(key=lambda each: -each.at)
@@ -92,7 +92,7 @@ class InboxScreen(Screen[None]):
             line.update(
                 Content.assemble(
                     ("○ ", "$text-error"),
-                    foreign(names, "bold"),
+                    (names, "bold"),
                     f" cannot be reached for {since}. New requests do not arrive, answers cannot be sent. "
                     "It is tried again by itself; r tries now. Codes work.",
                 )

@@ -10,7 +10,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from placet_authenticator.tui.texts import foreign, moment_words
+from placet_authenticator.tui.texts import moment_words
 
 if TYPE_CHECKING:
     from placet_authenticator.inbox import Notice
@@ -29,6 +29,6 @@ class NoticeScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Who told it, when, and what."""
         with VerticalScroll(classes="window"):
-            yield Static(foreign(f"{self._server} says"), classes="heading")
-            yield Static(foreign(self._notice.text))
-            yield Static(foreign(f"\n{moment_words(self._notice.at)}", newline=True), classes="quiet")
+            yield Static(f"{self._server} says", markup=False, classes="heading")
+            yield Static(self._notice.text, markup=False)
+            yield Static(f"\n{moment_words(self._notice.at)}", markup=False, classes="quiet")

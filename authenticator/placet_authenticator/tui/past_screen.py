@@ -13,7 +13,7 @@ from textual.widgets import Footer, Static
 
 from placet_authenticator.tui.details import RequestDetails
 from placet_authenticator.tui.rows import MARKS
-from placet_authenticator.tui.texts import foreign, how_it_ended, outcome_word, own_facts
+from placet_authenticator.tui.texts import how_it_ended, outcome_word, own_facts
 from placet_authenticator.tui.widgets import TopBar
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class PastScreen(Screen[None]):
             mark = Content.assemble(
                 MARKS[ended.outcome], " ", (outcome_word(ended), f"{MARKS[ended.outcome][1]} bold")
             )
-            yield Static(Content.assemble(mark, " ", foreign(how_it_ended(ended))), id="who", markup=False)
+            yield Static(Content.assemble(mark, " ", how_it_ended(ended)), id="who", markup=False)
         yield RequestDetails(ended.entry, [*own_facts(ended.entry)[:2], *self._proof()])
         yield Footer()
 

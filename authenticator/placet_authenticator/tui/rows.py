@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from textual.content import Content
 
-from placet_authenticator.tui.texts import QUIET, ago, clock_time, foreign, one_line, outcome_word, when
+from placet_authenticator.tui.texts import QUIET, ago, clock_time, one_line, outcome_word, when
 
 if TYPE_CHECKING:
     from placet_authenticator.inbox import Ended, Entry, Notice
@@ -29,7 +29,7 @@ def pending_row(entry: Entry, now: int, width: int) -> Content:
     left_ms = entry.expires_at - now
     style = "$text-error bold" if left_ms < URGENT_MS else "$text-accent"
     server = "" if entry.server == entry.application else f" · {entry.server}"
-    who = Content.assemble(("▌ ", "$accent"), foreign(entry.application, "bold"), foreign(server, QUIET))
+    who = Content.assemble(("▌ ", "$accent"), (entry.application, "bold"), (server, QUIET))
     what = Content.assemble(("▌ ", "$accent"), one_line(entry.message))
     return Content("\n").join(
         (
@@ -44,9 +44,7 @@ def past_row(ended: Ended, now: int, width: int) -> Content:
     mark = MARKS[ended.outcome]
     age = when(ended.at, now)
     if width < ROOMY:
-        left = Content.assemble(
-            mark, " ", foreign(ended.entry.application), " · ", one_line(ended.entry.message)
-        )
+        left = Content.assemble(mark, " ", ended.entry.application, " · ", one_line(ended.entry.message))
         return _spread(left, Content.styled(age, QUIET), width)
     by = "signed here" if ended.by == "this device" else "" if ended.by == "time" else ended.by
     left = Content.assemble(
@@ -54,7 +52,7 @@ def past_row(ended: Ended, now: int, width: int) -> Content:
         " ",
         Content.styled(outcome_word(ended), mark[1]).truncate(10, pad=True),
         " ",
-        foreign(ended.entry.application).truncate(18, ellipsis=True, pad=True),
+        Content(ended.entry.application).truncate(18, ellipsis=True, pad=True),
         "  ",
         one_line(ended.entry.message),
     )
@@ -63,9 +61,7 @@ def past_row(ended: Ended, now: int, width: int) -> Content:
 
 def notice_row(notice: Notice, server: str, now: int, width: int) -> Content:
     """Something that a server told; ``now`` in ms UTC."""
-    left = Content.assemble(
-        ("!", "$text-warning"), " ", foreign(server, "bold"), " says: ", one_line(notice.text)
-    )
+    left = Content.assemble(("!", "$text-warning"), " ", (server, "bold"), " says: ", one_line(notice.text))
     return _spread(left, Content.styled(when(notice.at, now), QUIET), width)
 
 

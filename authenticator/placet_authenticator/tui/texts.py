@@ -1,17 +1,21 @@
-"""Words for people: lengths of time, outcomes, and foreign text that draws nothing but itself."""
+"""Words for people: lengths of time, outcomes, names, errors.
+
+Texts of requests, notices and connections were filtered when they entered the inbox, and are drawn as they are; what
+else others wrote, names of servers and words of errors, is filtered here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
-
-from textual.content import Content
 
 from placet_protocol.text import visible
 
 if TYPE_CHECKING:
     from placet_authenticator.errors import AuthenticatorError
     from placet_authenticator.inbox import Connection, Ended, Entry
+    from placet_authenticator.records import Enrollment
 
 QUIET: Final = "$foreground 62%"
 """The style of words that may be passed over."""
@@ -30,9 +34,9 @@ _REASONS: Final = {
 }
 
 
-def foreign(text: str, style: str = "", *, newline: bool = False) -> Content:
-    """Text that somebody else wrote: filtered once more, and never markup."""
-    return Content.styled(visible(text, newline=newline), style)
+def server_names(enrollments: Iterable[Enrollment]) -> dict[str, str]:
+    """What the person calls each server, by origin; safe to draw."""
+    return {each.origin: visible(each.name) or each.origin for each in enrollments}
 
 
 def said(error: AuthenticatorError) -> str:
@@ -43,7 +47,7 @@ def said(error: AuthenticatorError) -> str:
 
 def one_line(text: str) -> str:
     """The text on one line, every line break shown as ⏎."""
-    return visible(" ⏎ ".join(part.strip() for part in text.split("\n")))
+    return " ⏎ ".join(part.strip() for part in text.split("\n"))
 
 
 def clock_time(ms: int) -> str:

@@ -21,6 +21,7 @@ from placet_authenticator.records import Token
 from placet_authenticator.settings import MAX_PASSPHRASE
 from placet_authenticator.tui.clipboard import Clipboard
 from placet_authenticator.tui.texts import QUIET, clock_time, said
+from placet_protocol.text import visible
 
 SHOWN_SECONDS: Final = 120
 """After so long the secret goes away by itself: time enough to fetch a phone."""
@@ -83,7 +84,7 @@ class TransferScreen(Screen[None]):
         """The proof in a card; the code with words beside it."""
         with ContentSwitcher(initial="proof"):
             with Middle(id="proof"), Center(), VerticalScroll(classes="card", can_focus=False):
-                yield Static(f"Move {self._token.label}", classes="heading", markup=False)
+                yield Static(f"Move {visible(self._token.label)}", classes="heading", markup=False)
                 yield Static(
                     "Its QR code takes it to another authenticator, which then makes the same codes. "
                     f"{_WARNING} Look around first.",
@@ -235,7 +236,7 @@ class TransferScreen(Screen[None]):
             if picture
             else "Give this text to the other authenticator."
         )
-        parts = [Content.styled(self._token.label, "$primary bold"), Content(what)]
+        parts = [Content.styled(visible(self._token.label), "$primary bold"), Content(what)]
         if picture is None:
             parts += [Content(why), Content.styled(self._secret.uri, "bold")]
         left = f"Goes away in {clock_time(self._left * 1000)}."

@@ -10,8 +10,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
-from placet_authenticator.tui.texts import connection_words
-from placet_protocol.text import visible
+from placet_authenticator.tui.texts import connection_words, server_names
 
 if TYPE_CHECKING:
     from placet_authenticator.inbox import Inbox
@@ -52,7 +51,7 @@ class Connections(Static):
             mark = {"c": ("●", "$success"), "o": ("○", "$error")}[words[0]]
             if words == "connecting":
                 mark = ("◌", "$warning")
-            marks.append((mark, visible(name), words))
+            marks.append((mark, name, words))
         full = Content("  ").join(Content.assemble(mark, f" {name} {words}") for mark, name, words in marks)
         short = Content("  ").join(Content.assemble(mark, f" {name}") for mark, name, _ in marks)
         least = Content(" ").join(
@@ -95,5 +94,5 @@ class TopBar(Horizontal):
             tab.show(app.current_mode, len(app.inbox.pending) if tab.id == "tab-inbox" else 0)
         connections = self.query_one(Connections)
         used = sum(child.outer_size.width for child in self.children if child is not connections)
-        names = {each.origin: each.name or each.origin for each in app.device.enrollments}
+        names = server_names(app.device.enrollments)
         connections.show(app.inbox, names, app.now, max(0, self.size.width - used - 2))
