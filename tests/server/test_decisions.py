@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from placet_protocol import documents, jose
+from placet_server.domain.refusals import RefusedError
 from placet_server.ports import Sql, plan, step
 from support.answering import DocumentKey, code_of, draft, refused, world
 from support.scale import scaled
@@ -265,6 +266,30 @@ async def test_dec_09_a_counter_that_does_not_grow_is_refused_and_told(tmp_path:
         assert await w.count("outbox", "subject = ?", phone.device.id) == 3
         assert await w.count("decisions") == 1
         assert (await decide(phone.answer(second, "approve", ctr=1001), w.now)).status == "approved"
+
+
+async def test_dec_09_a_stolen_key_leaves_a_handful_of_traces(tmp_path: Path) -> None:
+    """A counter repeated without end leaves six traces and then three a minute, and the person can still say no."""
+    async with world(tmp_path) as w:
+        await w.domain.applications.add_webhook("Acme", "https://acme.example/hook", w.now)
+        phone, other = await w.enrol(), await w.enrol()
+        _, first = await w.asked()
+        _, second = await w.asked()
+        decide = w.domain.decisions.decide
+        await decide(phone.answer(first, "approve", ctr=1000), w.now)
+        repeats = [code_of(decide(phone.answer(second, "approve", ctr=999), w.now)) for _ in range(100)]
+        codes = await asyncio.gather(*repeats)
+        assert (codes.count("invalid_decision"), codes.count("rate_limited")) == (6, 94)
+        assert await w.count("audit", "kind = 'device.clone_suspected'") == 6
+        assert await w.count("outbox", "subject = ?", phone.device.id) == 6
+        with pytest.raises(RefusedError, match="rate_limited") as limited:
+            await decide(phone.answer(second, "approve", ctr=999), w.now)
+        assert limited.value.retry_after == 20
+        w.clock.advance(seconds=20)
+        assert await code_of(decide(phone.answer(second, "approve", ctr=999), w.now)) == "invalid_decision"
+        assert await code_of(decide(phone.answer(second, "approve", ctr=999), w.now)) == "rate_limited"
+        assert await code_of(decide(other.answer(second, "approve", ctr=0), w.now)) == "invalid_decision"
+        assert (await decide(phone.answer(second, "deny", ctr=1001), w.now)).status == "denied"
 
 
 def _fits(name: str, value: object) -> bool:

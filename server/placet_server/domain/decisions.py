@@ -16,6 +16,7 @@ from placet_server.domain.audit import leaf
 from placet_server.domain.devices import Devices
 from placet_server.domain.endings import Ending, Endings
 from placet_server.domain.ids import is_id
+from placet_server.domain.limits import RateLimit
 from placet_server.domain.questions import COLUMNS, Question, is_due, opened
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.users import Users
@@ -36,6 +37,10 @@ _KEEP: Final = Sql(
     "decision_keep",
     "INSERT INTO decisions (approval, device, digest, document, decided_at) VALUES (?, ?, ?, ?, ?)",
 )
+
+
+SUSPICIONS_PER_MINUTE: Final = 3
+"""How often one device may leave traces of a counter that did not grow; twice as many at once."""
 
 
 class Decisions:
@@ -62,12 +67,14 @@ class Decisions:
         self._devices = devices
         self._endings = endings
         self._public_url = public_url
+        self._suspicions = RateLimit(seconds=60)
 
     async def decide(self, document: str, now: int) -> Decided:
         """Take an answer that arrived at ``now`` (ms UTC).
 
         The same document again gives the same answer. Raises ``invalid_decision``, the one answer to everything that
-        is not good, and ``already_decided`` with the final state when somebody or something was faster.
+        is not good, ``already_decided`` with the final state when somebody or something was faster, and
+        ``rate_limited`` for a device that goes on sending answers whose counter does not grow.
         """
         device = await self._signer_of(document)
         try:
@@ -160,10 +167,17 @@ class Decisions:
         raise RefusedError("already_decided", "The request has ended already.", state=status)
 
     async def _refuse_counter(self, approval: Approval, device: Device, now: int) -> None:
-        """Refuse a good signature whose counter did not grow: a copy of the key may be in use."""
+        """Refuse a good signature whose counter did not grow: a copy of the key may be in use.
+
+        Each leaves an event and a leaf, so who holds the key could fill disk and webhooks with them; good answers of
+        the device are not limited, else the thief could keep the person from saying no.
+        """
         current = await self._devices.by_id(device.id)
         if current is None or current.status != "active":
             raise _invalid()
+        self._suspicions.take(
+            device.id, SUSPICIONS_PER_MINUTE, now, "answers of this device with an old counter"
+        )
         try:
             application = await self._applications.by_id(approval.application)
         except RefusedError:

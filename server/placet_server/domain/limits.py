@@ -67,25 +67,26 @@ def delay(failures: int, free: int) -> int:
 
 
 class RateLimit:
-    """Calls per second of each key, in bursts of two seconds' worth (GCRA, ITU-T I.371).
+    """Calls of each key in a span of ``seconds``, in bursts of two spans' worth (GCRA, ITU-T I.371).
 
     One number a key; when ``keys`` are known the longest unused one is forgotten, so memory is bounded.
     """
 
-    def __init__(self, keys: int = 100_000) -> None:
+    def __init__(self, keys: int = 100_000, *, seconds: int = 1) -> None:
         self._keys = keys
+        self._span = 1000.0 * seconds
         self._free_at: dict[str, float] = {}
 
-    def take(self, key: str, per_second: int, now: int) -> None:
-        """Count one call; raises ``rate_limited`` with the seconds to wait when there were too many."""
-        gap, burst = 1000 / per_second, 2000.0
+    def take(self, key: str, per_span: int, now: int, what: str = "calls with this key") -> None:
+        """Count one call; raises ``rate_limited`` with the seconds to wait when there were too many of ``what``."""
+        gap, burst = self._span / per_span, 2 * self._span
         # A clock that was set back must not lock anybody out for longer than a burst.
         free_at = min(max(self._free_at.pop(key, 0.0), now), now + burst)
         ahead = free_at + gap - now
         if ahead > burst:
             self._free_at[key] = free_at
             wait = max(1, -(-int(ahead - burst) // 1000))
-            raise RefusedError("rate_limited", "Too many calls with this key.", retry_after=wait)
+            raise RefusedError("rate_limited", f"Too many {what}.", retry_after=wait)
         self._free_at[key] = free_at + gap
         if len(self._free_at) > self._keys:
             del self._free_at[next(iter(self._free_at))]

@@ -289,7 +289,7 @@ _DECIDE: Final = Doc(
     "Answer a request",
     DecidedAnswer,
     media=JOSE,
-    refusals=("invalid_decision", "already_decided", "unsupported_media_type"),
+    refusals=("invalid_decision", "already_decided", "rate_limited", "unsupported_media_type"),
 )
 _ITEMS: Final = Doc(
     "What waits for the device",
