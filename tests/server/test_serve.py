@@ -47,7 +47,8 @@ def test_an_empty_folder_is_initialised_and_served(tmp_path: Path) -> None:
     assert not (data / "admin.sock").exists()
     assert answer("application", "list", "--data", data)[0]["id"] == made["id"]
     lines = [msgspec.json.decode(line) for line in server.log.read_text().splitlines()]
-    assert [line["event"] for line in lines if line["logger"] == "placet"] == ["serving", "stopping"]
+    events = [line["event"] for line in lines if line["logger"] == "placet"]
+    assert events == ["serving", "no_gateway_set_so_messages_stay_in_a_file", "stopping"]
 
 
 def test_the_audit_log_is_signed_outside_the_store(tmp_path: Path) -> None:
