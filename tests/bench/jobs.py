@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bench.load import load, request
 from placet_protocol.totp import hotp, step
@@ -22,7 +22,7 @@ from placet_server.system import SystemClock, SystemEntropy
 
 PERIOD = 30
 DAY = 86_400
-QUESTION = {
+QUESTION: dict[str, Any] = {
     "message": "Pay 1,250.00 EUR to Northwind Traders?",
     "details": {
         "visible": {"Amount": "1,250.00 EUR", "To": "Northwind Traders"},
@@ -60,8 +60,9 @@ class Job(NamedTuple):
 class Subject:
     """An application with its key and people, made before the server under measure starts."""
 
-    def __init__(self, key: str, people: Sequence[Person], sent: Sequence[Sent]) -> None:
+    def __init__(self, key: str, authy_key: str, people: Sequence[Person], sent: Sequence[Sent]) -> None:
         self._auth = f"Bearer {key}"
+        self._authy_key = authy_key
         self._people = people
         self._sent = list(sent)
         self._numbers = itertools.count(len(sent))
@@ -78,6 +79,7 @@ class Subject:
         """Every job, in the order of the report."""
         return [
             Job("approval_create", 0.25, self.creations, 201, b'"pending"'),
+            Job("authy_create", 0.22, self.authy_creations, 200, b'"success":true'),
             Job("totp_verify", 0.40, self.verifications, 200, b'"verified":true'),
             Job("status_poll", 0.55, self.polls, 200, b'"pending"'),
             Job("code_issue", 0.25, self.codes, 201, b'"live"'),
@@ -92,6 +94,24 @@ class Subject:
             self._asked += 1
             body = json.dumps({"tfa_id": person.tfa_id, **QUESTION}).encode()
             made.append(request("POST", "/v1/approval_requests", body, Authorization=self._auth))
+        return made
+
+    def authy_creations(self, count: int) -> list[bytes]:
+        """The same question as its JSON clients ask it by the Authy face."""
+        question = {
+            "message": QUESTION["message"],
+            "details": QUESTION["details"]["visible"],
+            "hidden_details": QUESTION["details"]["hidden"],
+            "logos": [],
+            "seconds_to_expire": QUESTION["seconds_to_expire"],
+        }
+        body = json.dumps(question).encode()
+        made = []
+        for _ in range(count):
+            person = self._people[self._asked % len(self._people)]
+            self._asked += 1
+            path = f"/onetouch/json/users/{person.tfa_id}/approval_requests"
+            made.append(request("POST", path, body, X_Authy_API_Key=self._authy_key))
         return made
 
     def verifications(self, count: int) -> list[bytes]:
@@ -148,6 +168,7 @@ async def prepare(folder: Path, people: int, codes: int = 0) -> Subject:
     server = await app.build(Settings(data=folder, port=0), clock, SystemEntropy())
     key = await server.domain.applications.add("bench", ("approvals", "users", "codes"), clock.now())
     # The fatigue rules stay on; the bench asks each of its people more than once.
+    authy = await server.domain.credentials.add("authy", "bench", None, {}, clock.now())
     limits = {"approval.max_pending": "100", "approval.max_unapproved": "100"}
     await server.domain.applications.set_policies("bench", limits, clock.now())
 
@@ -167,7 +188,7 @@ async def prepare(folder: Path, people: int, codes: int = 0) -> Subject:
         made += await asyncio.gather(*(person(place) for place in range(start, min(people, start + 500))))
     sent = await _carried(server, key.api_key, codes) if codes else []
     await server.stop()
-    return Subject(key.api_key, made, sent)
+    return Subject(key.api_key, authy.api_key, made, sent)
 
 
 async def _carried(server: app.App, api_key: str, count: int) -> list[Sent]:

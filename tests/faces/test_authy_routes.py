@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 
+from placet_server.domain.calllog import Sought
 from placet_server.ports import Sql
 from placet_server.testing import ManualClock, live_server
 from support.authying import ADA, HEADER, KEY, NEW, Authy, authy_server
@@ -252,3 +254,33 @@ async def test_zero_seconds_mean_the_longest_time(authy: Authy) -> None:
             "GET", f"/onetouch/json/approval_requests/{asked['approval_request']['uuid']}"
         )
         assert seen["approval_request"]["seconds_to_expire"] == expected
+
+
+async def test_log_03_calls_are_found_by_person_and_number_and_hold_no_code(authy: Authy) -> None:
+    """What was sent and answered is there, by user and by destination; key, codes and tokens are not."""
+    number = await authy.ada()
+    await authy.good("GET", f"/protected/json/sms/{number}?force=true&locale=es")
+    code = await authy.code(1)
+    await authy.good("GET", f"/protected/json/verify/{code}/{number}?api_key={KEY}")
+    assert await authy.bad("GET", f"/protected/json/verify/{code}/{number}") == (401, "60019")
+    calls = authy.server.domain.calls
+
+    async def found(**sought: Any) -> list[Any]:
+        rows: list[Any] = []
+        while len(rows) < sought["least"]:
+            page = await calls.search(Sought(**{k: v for k, v in sought.items() if k != "least"}), None, 100)
+            rows = list(page.items)
+            await asyncio.sleep(0.05)
+        return rows
+
+    async with asyncio.timeout(10):
+        by_user = await found(user=number, least=4)
+        by_number = await found(destination="+574053425699", least=2)
+    assert {row.route for row in by_number} == {"/protected/{format}/users/new", "/protected/{format}/sms/{user}"}
+    sms = next(row for row in by_number if "/sms/" in row.route)
+    assert sms.detail.facts == {"channel": "sms", "seconds": 600, "tries": 5}
+    assert sms.detail.parameters["locale"] == "es"
+    assert next(row for row in by_user if row.status == 401).code == "60019"
+    text = repr(by_user)
+    assert code not in text
+    assert KEY not in text

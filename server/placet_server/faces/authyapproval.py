@@ -64,6 +64,7 @@ class ApprovalRoutes:
         user = await self._domain.users.ref(call.by.org, tfa_id(request))
         draft = _draft(await params.read(request), call.by)
         created = await self._domain.approvals.create(call.by, user, draft, call.now)
+        call.note(subject=created.approval.id, seconds=draft.ttl, devices=created.devices)
         asked = {"uuid": created.approval.id}
         if created.number is not None:  # Authy knows no such field; without it nobody could show the number
             asked["number"] = created.number

@@ -110,6 +110,9 @@ class PhoneRoutes:
             if why.code in {"no_route", "channel_not_allowed"}:
                 return disabled(request, call.by, *CHANNELS_OFF[channel])
             raise
+        call.note(
+            subject=started.id, channel=channel, seconds=started.seconds_left, repeated=started.repeated
+        )
         self._domain.usage.add(call.by.application.id, CALLS if channel == "voice" else SMS, call.now)
         return ok(
             request,

@@ -13,6 +13,7 @@ from placet_server.domain.values import Caller, Verification
 from placet_server.faces.authyparts import wants_xml
 from placet_server.faces.hashxml import to_xml
 from placet_server.faces.switches import switch
+from placet_server.web.answer import Answer
 
 CODE: Final = web.RequestKey("authy code", str)
 """The error code of the answer, for the log."""
@@ -151,7 +152,11 @@ def error(
 
 def _answer(request: web.Request, status: int, answer: dict[str, Any], root: str) -> web.Response:
     if wants_xml(request):
-        data, media = to_xml(answer, root=root), "application/xml"
-    else:
-        data, media = json.dumps(answer, separators=(",", ":")).encode(), "application/json"
-    return web.Response(status=status, body=data, content_type=media, charset="utf-8", headers=_HEADERS)
+        data = to_xml(answer, root=root)
+        return web.Response(
+            status=status, body=data, content_type="application/xml", charset="utf-8", headers=_HEADERS
+        )
+    return Answer(status, _encode(answer).encode())
+
+
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode  # compact and ASCII, as some clients need it

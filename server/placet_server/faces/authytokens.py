@@ -139,6 +139,7 @@ class TokenRoutes:
         ):
             return await self._verified(request, call, user)
         said, by_token = await self._tried(call, user, token, parameter(sent, "action"))
+        call.note(factor="soft token" if by_token else "code")
         if said.status != 200:
             return unverified(request, call.by, said)
         return await self._verified(request, call, user, by_token=by_token)
@@ -220,6 +221,14 @@ class TokenRoutes:
             if refused.code in {"no_route", "channel_not_allowed"}:
                 return None
             raise
+        call.note(
+            user=user.tfa_id,
+            destination=issued.destination and issued.destination.address,
+            subject=issued.id,
+            channel=channel,
+            seconds=issued.seconds,
+            tries=issued.tries,
+        )
         if (what := _COUNTED.get(channel)) is not None:
             self._domain.usage.add(call.by.application.id, what, call.now)
         return issued

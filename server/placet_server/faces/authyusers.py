@@ -85,6 +85,7 @@ class UserRoutes:
         if errors:
             return error(request, REFUSALS["user_conflict"], errors)
         user, new = await self._domain.users.create(call.by.org, draft, call.now)
+        call.note(user=user.tfa_id)
         if new:
             self._domain.usage.add(call.by.application.id, "users", call.now)
         return ok(request, message="User created successfully.", user={"id": user.tfa_id}, success=True)

@@ -161,7 +161,7 @@ def _masked(value: Any, actions: Mapping[str, _Action], depth: int) -> Any:  # n
         return _cut(value)
     if depth > _DEPTH_MAX:
         return MASK
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         shown: dict[str, Any] = {}
         others = 0
         for name, inner in islice(value.items(), _MEMBERS_MAX):
@@ -184,7 +184,7 @@ def _masked(value: Any, actions: Mapping[str, _Action], depth: int) -> Any:  # n
 
 def _free(value: Any) -> Any:  # noqa: ANN401 - JSON
     """Labels and values that a person was shown, but for those whose label speaks of a secret."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {
             _cut(str(label)): MASK
             if _CREDENTIAL_LIKE.search(str(label)) or not isinstance(inner, str | int)

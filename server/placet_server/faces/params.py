@@ -53,7 +53,7 @@ def _body(data: bytes, media: str) -> dict[str, Any]:
     text = data.decode()
     # The label is not to be trusted: some clients call every body a form, others call every body JSON.
     if text.lstrip()[:1] in {"{", "["}:
-        value = json.loads(text, parse_int=_integer)
+        value = _decode(text)
         if not isinstance(value, dict):
             raise ValueError(media)
         return {name: item for name, item in value.items() if item is not None}
@@ -68,3 +68,6 @@ def _integer(digits: str) -> int | str:
 
 def _shown(name: str) -> str:
     return "".join(char for char in name[:40] if char.isascii() and char.isprintable())
+
+
+_decode: Final = json.JSONDecoder(parse_int=_integer).decode

@@ -24,6 +24,7 @@ from placet_server.domain.values import Caller, Scope
 from placet_server.faces import Face
 from placet_server.faces.logged import TABLE as FOREIGN
 from placet_server.ports import Clock, Entropy, StoreUnavailableError
+from placet_server.web.answer import Answer
 from placet_server.web.apilog import SENT, ApiLog, Noted
 from placet_server.web.logging import event
 from placet_server.web.peer import PEER, Peers
@@ -33,6 +34,7 @@ __all__ = ["Call", "Doc", "Gate", "Handler", "Route", "body", "decode"]
 
 UNAVAILABLE_RETRY: Final = 5
 _NO_FACTS: Final[dict[str, Any]] = {}
+JSON: Final = "application/json"
 _REST: Final = "/{rest:(?s:.*)}"  # line ends as well: a path may hold them, encoded
 
 
@@ -221,9 +223,10 @@ class Gate:
                 refusal = _refusal(error, request_id, path)
                 code = refusal.code
                 response = face.refusal(request, refusal, request_id)
+            plainly = isinstance(response, Answer)  # under headers of its own
             if not response.prepared:
                 response.headers["X-Request-Id"] = request_id
-                if foreign:  # their URLs and forms hold credentials
+                if foreign and not plainly:  # their URLs and forms hold credentials
                     response.headers.setdefault("Cache-Control", "no-store")
             row = (
                 request_id,
@@ -251,7 +254,7 @@ class Gate:
                 noted = noted._replace(
                     sent=request.get(SENT),
                     answer=answer if isinstance(answer, bytes) else b"",
-                    media=response.content_type,
+                    media=JSON if plainly else response.content_type,
                 )
             self._apilog.add(noted)
             return response
