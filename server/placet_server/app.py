@@ -11,9 +11,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from placet_server import admin, installation
-from placet_server.admin import Desk
-from placet_server.admin_socket import AdminSocket
+from placet_server import installation
 from placet_server.background import Checkpoints, Lasting, Periodic
 from placet_server.carriers import Carriers, open_carriers
 from placet_server.crypto.passwords import Argon2Passwords
@@ -24,6 +22,9 @@ from placet_server.delivery.hub import LocalHub
 from placet_server.delivery.messenger import Messenger
 from placet_server.delivery.push import DevicePushes, PushSender, subject
 from placet_server.delivery.webhooks import SCHEDULE, WebhookSender
+from placet_server.desk import operations
+from placet_server.desk.desk import Answer, Desk
+from placet_server.desk.socket import AdminSocket
 from placet_server.domain import services
 from placet_server.domain.limits import RateLimit
 from placet_server.domain.retention import Kept, Retention
@@ -145,14 +146,14 @@ async def make(settings: Settings) -> str:
     return found.public_url
 
 
-async def run_alone(settings: Settings, command: str, arguments: Mapping[str, Any]) -> admin.Answer:
+async def run_alone(settings: Settings, command: str, arguments: Mapping[str, Any]) -> Answer:
     """Carry out one of the operator's commands on a data folder that no server has open."""
     clock, entropy = SystemClock(), SystemEntropy()
     async with AsyncExitStack() as ending:
         found = await installation.open_existing(settings, clock, entropy)
         ending.push_async_callback(found.store.close)
         core = _core(found, settings, clock, entropy, ending)
-        return await admin.run(core.desk, command, arguments)
+        return await operations.run(core.desk, command, arguments)
 
 
 def _core(
@@ -260,7 +261,7 @@ def _parts(
         ),
         Lasting("delivery", dispatcher.run, dispatcher.stop),
         Lasting("messages", messenger.run, messenger.stop),
-        AdminSocket(settings.admin_socket, partial(admin.run, core.desk), _failed),
+        AdminSocket(settings.admin_socket, partial(operations.run, core.desk), _failed),
         Connections(application, listener.socket(), listener.certificate),
     ]
     return parts

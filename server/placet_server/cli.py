@@ -10,8 +10,8 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from placet_server import commands, credential_commands, log_commands, message_commands, printing
-from placet_server.operating import PATH, Operator, Trouble, operated
+from placet_server.commands import applications, credentials, log, messages, printing
+from placet_server.commands.operating import PATH, Operator, Trouble, operated
 from placet_server.system import harden
 
 _POLL_SECONDS: Final = 0.5
@@ -137,15 +137,15 @@ def enroll(
 
 
 for _group in (
-    commands.application,
-    credential_commands.credential,
-    commands.user,
-    commands.device,
-    commands.webhook,
-    log_commands.log,
-    message_commands.gateway,
-    message_commands.message,
-    message_commands.code,
+    applications.application,
+    credentials.credential,
+    applications.user,
+    applications.device,
+    applications.webhook,
+    log.log,
+    messages.gateway,
+    messages.message,
+    messages.code,
 ):
     program.add_command(_group)
 

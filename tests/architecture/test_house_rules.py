@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from placet_server.domain.credentialkinds import KINDS
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(
     path for folder in ("server", "authenticator", "shared", "demo") for path in (ROOT / folder).rglob("*.py")
@@ -55,6 +57,32 @@ def _imported(node: ast.AST) -> list[str]:
     if isinstance(node, ast.ImportFrom) and node.module:
         return [node.module]
     return []
+
+
+def _owner(module: str) -> str:
+    """The face to which a module of ``faces`` belongs, by its name; '' for what all of them share."""
+    return next((face for face in KINDS if module.startswith(face)), "")
+
+
+def test_no_face_knows_another() -> None:
+    """A face can be read, changed and removed alone; what two of them need stands beside them and knows neither."""
+    folder = ROOT / "server/placet_server/faces"
+    found = [
+        f"{path.name} imports {name}"
+        for path in sorted(folder.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in _modules(node)
+        if name.startswith("placet_server.faces.")
+        and _owner(name.split(".")[2]) not in {"", _owner(path.relative_to(folder).parts[0])}
+    ]
+    assert found == []
+
+
+def _modules(node: ast.AST) -> list[str]:
+    """What an import may name: the module itself, and each name as a module in it."""
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return _imported(node)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from placet_server.admin_socket import AdminSocket, ask
+from placet_server.desk.socket import AdminSocket, ask
 from placet_server.domain.refusals import RefusedError
 from placet_server.ports import StoreUnavailableError
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from placet_server.accounts import amount, spelled
 from placet_server.cli import program
+from placet_server.desk.credentials import amount, spelled
 from placet_server.domain.refusals import RefusedError
 from support.programs import answer, serving
 

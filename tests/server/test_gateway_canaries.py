@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from placet_server import admin
+from placet_server.desk import operations
 from placet_server.plugin import Carried, ExchangeError, Outgoing
 from placet_server.testing import RecordingGateway, live_server
 from support.canaries import leaks
@@ -85,7 +85,7 @@ async def test_otp_11_the_code_leaves_by_its_channel_only(tmp_path: Path) -> Non
                 "message show": {"id": ids[0][1]},
                 "log search": {},
             }.items():
-                places[command] = msgspec.json.encode(await admin.run(desk, command, arguments))
+                places[command] = msgspec.json.encode(await operations.run(desk, command, arguments))
             await hook.count(4)
             await asyncio.sleep(0)
             places |= {f"event {number}": body for number, (_, _, body) in enumerate(hook.posts)}

@@ -1,12 +1,13 @@
-"""The operator's commands on gateways, messages and codes; ``admin.py`` lists them with its own."""
+"""The operator's commands on gateways, messages and codes; ``operations.py`` lists them with its own."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec import structs
 
+from placet_server.desk.desk import Answer, Desk
 from placet_server.domain import destinations
 from placet_server.domain.destinations import masked
 from placet_server.domain.ids import new_id
@@ -17,11 +18,6 @@ from placet_server.plugin import Outgoing
 from placet_server.ports import Channel
 from placet_server.settings import nearest
 from placet_server.web.wire import rfc3339
-
-if TYPE_CHECKING:
-    from placet_server.admin import Desk
-
-Answer = dict[str, Any] | list[Any]
 
 _ORDER: Final[tuple[Channel, ...]] = ("sms", "whatsapp", "voice", "email")
 _SECONDS: Final = 600

@@ -11,8 +11,8 @@ from typing import Any, Final
 import click
 import msgspec
 
-from placet_server import printing
-from placet_server.admin_socket import ask
+from placet_server.commands import printing
+from placet_server.desk.socket import ask
 from placet_server.domain.refusals import RefusedError
 from placet_server.ports import StoreUnavailableError
 from placet_server.settings import Settings, SettingsError, load

@@ -1,14 +1,15 @@
-"""The operator's commands on credentials and on the API log; ``admin.py`` lists them with its own."""
+"""The operator's commands on credentials and on the API log; ``operations.py`` lists them with its own."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec import structs
 
+from placet_server.desk.desk import Answer, Desk
 from placet_server.domain.calllog import LoggedCall, Sought
 from placet_server.domain.credentialkinds import KINDS, kind_of
 from placet_server.domain.credentials import (
@@ -21,11 +22,6 @@ from placet_server.domain.credentials import (
 from placet_server.domain.refusals import RefusedError
 from placet_server.faces import switches
 from placet_server.web.wire import milliseconds, rfc3339
-
-if TYPE_CHECKING:
-    from placet_server.admin import Desk
-
-Answer = dict[str, Any] | list[Any]
 
 _TEMPLATE_MAX: Final = 1_000
 _TEMPLATES_MAX: Final = 200

@@ -8,43 +8,28 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from msgspec import structs
 
-from placet_server import accounts, messaging
-from placet_server.carriers import Carriers
-from placet_server.delivery.webhooks import WebhookSender
+from placet_server.desk import credentials, messages
+from placet_server.desk.desk import Answer, Desk
 from placet_server.domain.ids import new_id
 from placet_server.domain.organizations import DEFAULT_ORG
 from placet_server.domain.outbox import WebhookBody
 from placet_server.domain.policies import shown
 from placet_server.domain.refusals import RefusedError
-from placet_server.domain.services import Domain
 from placet_server.domain.users import UserDraft
 from placet_server.domain.values import Application, Caller, Device, Enrollment, User, Webhook
-from placet_server.ports import Clock, Entropy, Sql, Store
+from placet_server.ports import Sql
 from placet_server.web.wire import rfc3339
-
-Answer = dict[str, Any] | list[Any]
 
 _WAITING: Final = Sql(
     "enrollment_waiting",
     "SELECT id FROM enrollments WHERE user_id = ? AND status = 'redeemed' ORDER BY created_at DESC LIMIT 1",
 )
 _WEBHOOK_OWNER: Final = Sql("webhook_owner", "SELECT application FROM webhooks WHERE id = ?")
-
-
-class Desk(NamedTuple):
-    """Where the operator's commands are carried out."""
-
-    domain: Domain
-    store: Store
-    clock: Clock
-    entropy: Entropy
-    sender: WebhookSender
-    carriers: Carriers
 
 
 async def run(desk: Desk, command: str, arguments: Mapping[str, Any]) -> Answer:
@@ -241,8 +226,8 @@ COMMANDS: Final[dict[str, Callable[..., Awaitable[Answer]]]] = {
     "application set": application_set,
     "application rotate-key": application_rotate_key,
     "application remove": application_remove,
-    **accounts.COMMANDS,
-    **messaging.COMMANDS,
+    **credentials.COMMANDS,
+    **messages.COMMANDS,
     "user add": user_add,
     "user import": user_import,
     "user list": user_list,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from placet_server.operating import Operator, Trouble, operated
+from placet_server.commands.operating import Operator, Trouble, operated
 
 _ROWS_AT_ONCE: Final = 500
 _COLUMNS: Final = ("tfa_id", "country_code", "phone", "email", "name")

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from placet_server.operating import PATH, Operator, Trouble, operated
+from placet_server.commands.operating import PATH, Operator, Trouble, operated
 
 _HOUR: Final = 3_600
 _SECRET: Final = ("api_key", "password")

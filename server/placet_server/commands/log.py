@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from placet_server.operating import Operator, operated
+from placet_server.commands.operating import Operator, operated
 
 _SHOWN: Final = (
     "at",

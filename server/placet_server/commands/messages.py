@@ -6,7 +6,7 @@ from typing import get_args
 
 import click
 
-from placet_server.operating import Operator, Trouble, operated
+from placet_server.commands.operating import Operator, Trouble, operated
 from placet_server.ports import Channel
 
 

@@ -1,0 +1,1 @@
+"""The operator's commands: what they do, wherever they run."""

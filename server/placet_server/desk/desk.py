@@ -1,0 +1,24 @@
+"""Where the operator's commands are carried out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from placet_server.carriers import Carriers
+from placet_server.delivery.webhooks import WebhookSender
+from placet_server.domain.services import Domain
+from placet_server.ports import Clock, Entropy, Store
+
+Answer = dict[str, Any] | list[Any]
+"""What a command answers, as JSON."""
+
+
+class Desk(NamedTuple):
+    """Everything that a command may use."""
+
+    domain: Domain
+    store: Store
+    clock: Clock
+    entropy: Entropy
+    sender: WebhookSender
+    carriers: Carriers
