@@ -107,6 +107,19 @@ async def test_an_answer_is_called_back_by_get(tmp_path: Path) -> None:
     assert urlsplit(heard.path).query == canonical(received)
 
 
+async def test_a_long_question_is_called_back_by_get_as_well(tmp_path: Path) -> None:
+    """What the server says in a query may be longer than a URL that anybody gives."""
+    details = {f"Label {letter}": letter * 250 for letter in "abcdefghijkl"}
+    async with receiver() as target, authenticator(tmp_path) as device:
+        settings = {"callback_url": f"{target.url}/cb", "callback_method": "GET"}
+        async with authy_server(tmp_path, settings=settings) as authy:
+            await answered(authy, device, approve(), {"message": "Login?", "details": details})
+            await target.count(1)
+    query = urlsplit(target.posts[0][0]).query
+    assert len(query) > 4_000
+    assert nested(pairs(query))["approval_request"]["transaction"]["details"] == details
+
+
 async def test_a_failed_callback_comes_again_with_the_same_body(tmp_path: Path) -> None:
     """A receiver that fails hears the same body under a new nonce; then the outbox is empty."""
     answers = [500, 302, 200]

@@ -276,7 +276,10 @@ async def test_log_03_calls_are_found_by_person_and_number_and_hold_no_code(auth
     async with asyncio.timeout(10):
         by_user = await found(user=number, least=4)
         by_number = await found(destination="+574053425699", least=2)
-    assert {row.route for row in by_number} == {"/protected/{format}/users/new", "/protected/{format}/sms/{user}"}
+    assert {row.route for row in by_number} == {
+        "/protected/{format}/users/new",
+        "/protected/{format}/sms/{user}",
+    }
     sms = next(row for row in by_number if "/sms/" in row.route)
     assert sms.detail.facts == {"channel": "sms", "seconds": 600, "tries": 5}
     assert sms.detail.parameters["locale"] == "es"

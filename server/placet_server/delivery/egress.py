@@ -147,17 +147,22 @@ class Egress:
         return await self.request("POST", url, data=data, headers=headers)
 
     async def request(
-        self, method: str, url: str, *, data: bytes | None = None, headers: Mapping[str, str]
+        self, method: str, url: str, *, data: bytes | None = None, headers: Mapping[str, str], query: str = ""
     ) -> Answer:
-        """One exchange, and its answer whatever its status; raises ``EgressError``."""
+        """One exchange, and its answer whatever its status; raises ``EgressError``.
+
+        ``query`` is what the server itself says behind a URL without one, already encoded, and may be longer than a URL
+        that others give.
+        """
         self.check(url)
+        target = f"{url}?{query}" if query else url
         session = self._session(urlsplit(url).scheme)
         try:
             async with (
                 asyncio.timeout(self._total),
                 session.request(
                     method,
-                    URL(url, encoded=True),
+                    URL(target, encoded=True),
                     data=data,
                     headers=CIMultiDict(headers),
                     allow_redirects=False,

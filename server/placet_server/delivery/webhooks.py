@@ -54,7 +54,9 @@ class WebhookSender:
     async def exchange(self, said: Exchange, now: int) -> Attempt:
         """One attempt at ``now`` (ms UTC) with what somebody else has signed; only 2xx is success."""
         try:
-            answer = await self._egress.request(said.method, said.url, data=said.body, headers=said.headers)
+            answer = await self._egress.request(
+                said.method, said.url, data=said.body, headers=said.headers, query=said.query
+            )
         except EgressError as error:
             return Attempt("failed", 0, f"{error.reason}: {error}")
         return _judged(answer, now)

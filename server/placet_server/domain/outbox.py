@@ -57,12 +57,13 @@ class WebhookBody(Struct, frozen=True):
 
 
 class Exchange(NamedTuple):
-    """One HTTP exchange as it is sent."""
+    """One HTTP exchange as it is sent; a ``query`` stands behind a URL without one."""
 
     method: Literal["GET", "POST"]
     url: str
     headers: dict[str, str]
     body: bytes | None
+    query: str = ""
 
 
 class Item(Struct, frozen=True):

@@ -127,7 +127,7 @@ def signed(
         headers[f"{name}-Signature-Nonce"] = nonce
     target = parts._replace(path=parts.path or "/")
     if method == "GET":
-        return Exchange(method, target._replace(query=canon).geturl(), headers, None)
+        return Exchange(method, target._replace(query="").geturl(), headers, None, canon)
     headers["Content-Type"] = _JSON
     return Exchange(method, target.geturl(), headers, json.dumps(body, separators=(",", ":")).encode())
 
