@@ -102,3 +102,38 @@ async def test_dur_04_stopping_finishes_what_has_begun_and_refuses_what_comes() 
         assert (await reader.read()).endswith(b"done")
         await stopping
         writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\ndone",
+        b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ndone\r\n0\r\n\r\n",
+    ],
+    ids=["slow", "body", "chunks"],
+)
+async def test_a_caller_that_ends_its_side_gets_its_answer(sent: bytes) -> None:
+    """A whole request is answered and the connection then closed, though nothing more can come by it."""
+    async with _serving() as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            assert (await reader.read()).endswith(b"done")
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET /echo HTTP/1.1\r\n", b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\ndone"],
+)
+async def test_half_a_request_ends_with_its_caller(sent: bytes) -> None:
+    """What can never become whole holds no connection."""
+    async with _serving() as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()

@@ -75,8 +75,8 @@ def account(kind: Kind, name: str) -> str:
 
 
 def presented(name: str) -> str:
-    """A name as it is compared: without spaces around it and without regard to case."""
-    return name.strip().casefold()
+    """A name as it is compared: without spaces around it, regard to case and half characters, which nothing can encode."""
+    return name.strip().casefold().encode("utf-8", "replace").decode()
 
 
 def checked(kind: Kind, secret: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import socket
 import ssl
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from placet_server.web.problems import broken
 
@@ -78,12 +78,13 @@ class _Server(web.Server):
 
 
 class _Connection(web.RequestHandler):
-    __slots__ = ("_header_seconds", "_header_timer")
+    __slots__ = ("_content", "_header_seconds", "_header_timer")
 
     def __init__(self, manager: _Server, *, loop: asyncio.AbstractEventLoop, **settings: Any) -> None:  # noqa: ANN401 - aiohttp's
         super().__init__(manager, loop=loop, **settings)
         self._header_seconds = manager.header_seconds
         self._header_timer: asyncio.TimerHandle | None = None
+        self._content: StreamReader | None = None  # of the newest request
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -92,9 +93,20 @@ class _Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._messages:
+            self._content = self._messages[-1][1]
             self._header_came()
         elif self._header_timer is None and self._waiter is not None:
             self._expect_header()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # what asyncio asks for; aiohttp always closes
+        """Whether to stay open for an answer: a caller that ended its side after a whole request may still read."""
+        busy = bool(self._messages) or self._waiter is None
+        if not busy or self._upgraded or self._content is None or not self._content.is_eof():
+            return False
+        if self.transport is None or self.transport.get_extra_info("sslcontext") is not None:
+            return False  # TLS has no half-closed connections
+        self.close()  # after the answer
+        return True
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._header_came()

@@ -28,6 +28,7 @@ from placet_server.web.answer import Answer
 from placet_server.web.apilog import SENT, ApiLog, Noted
 from placet_server.web.logging import event
 from placet_server.web.peer import PEER, Peers
+from placet_server.web.problems import HEADERS
 from placet_server.web.wire import body, decode
 
 __all__ = ["Call", "Doc", "Gate", "Handler", "Route", "body", "decode"]
@@ -228,6 +229,9 @@ class Gate:
                 response.headers["X-Request-Id"] = request_id
                 if foreign and not plainly:  # their URLs and forms hold credentials
                     response.headers.setdefault("Cache-Control", "no-store")
+                    response.headers.setdefault(
+                        "Server", HEADERS["Server"]
+                    )  # not aiohttp's, with its version
             row = (
                 request_id,
                 now,
