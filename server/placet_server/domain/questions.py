@@ -110,32 +110,4 @@ def public_facts(approval: Approval, times: Callable[[int], str]) -> dict[str, s
 
 
 def _approval(row: Row, draft: ApprovalDraft) -> Approval:
-    (
-        question_id,
-        org,
-        application,
-        user_id,
-        tfa_id,
-        status,
-        reason,
-        created_at,
-        expires_at,
-        decided_at,
-        device,
-        seen_at,
-    ) = row[:12]
-    return Approval(
-        question_id,
-        org,
-        application,
-        user_id,
-        tfa_id,
-        status,
-        reason,
-        created_at,
-        expires_at,
-        decided_at,
-        device,
-        seen_at,
-        draft,
-    )
+    return Approval(*row[:12], draft=draft)
