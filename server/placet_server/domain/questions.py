@@ -110,4 +110,4 @@ def public_facts(approval: Approval, times: Callable[[int], str]) -> dict[str, s
 
 
 def _approval(row: Row, draft: ApprovalDraft) -> Approval:
-    return Approval(*row[:12], draft=draft)
+    return Approval(*(*row[:12], draft))
