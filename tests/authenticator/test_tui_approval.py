@@ -269,6 +269,20 @@ async def test_tui_03_every_detail_can_be_reached(tmp_path: Path) -> None:
             assert "▼" not in screen_text(here.app)
 
 
+@pytest.mark.parametrize(
+    "size", [*SIZES, (60, 22), (120, 30), (80, 36)], ids=lambda size: f"{size[0]}x{size[1]}"
+)
+async def test_the_answer_stays_in_sight(tmp_path: Path, size: tuple[int, int]) -> None:
+    """However long a request is, what is asked, the boxes, the hint and what is left to read are on the screen."""
+    fields = tuple((f"Label {number}", "value " * 16) for number in range(20))
+    async with desk(tmp_path / "home", vault(vis=fields), size=size) as here:
+        await look(here)
+        await here.until(lambda: here.shows("There is one try") and here.shows("more lines below"))
+        assert here.shows("Type the 3 digits that Acme Pay shows you")
+        await here.press("d")
+        assert here.shows("n I did not start this; the application has to pause")
+
+
 async def test_foreign_text_is_drawn_and_never_obeyed(tmp_path: Path, given: list[Answer]) -> None:
     """Markup in every place is shown letter by letter, malformed too, and clicking on it does nothing."""
     evil = "[@click=app.quit]ok[/] [b]x[/b] [/nope] [red"

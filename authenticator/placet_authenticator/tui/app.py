@@ -12,18 +12,18 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import events, on
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.worker import Worker, WorkerError
 
-from placet_authenticator import preferences, running
+from placet_authenticator import running
 from placet_authenticator import settings as choices
 from placet_authenticator.errors import AuthenticatorError, VaultError
 from placet_authenticator.inbox import Event, Inbox, Passed
 from placet_authenticator.settings import Settings
-from placet_authenticator.tui import palette, screens, terminal, themes, toasts, vaults
+from placet_authenticator.tui import palette, screens, terminal, toasts, vaults
 from placet_authenticator.tui.clipboard import Clipboard
 from placet_authenticator.tui.messages import (
     AnswerFailed,
@@ -40,6 +40,7 @@ from placet_authenticator.tui.messages import (
 from placet_authenticator.tui.news import news
 from placet_authenticator.tui.opened import LinksOf, Opened
 from placet_authenticator.tui.texts import said, server_names
+from placet_authenticator.tui.themes import Themed
 from placet_authenticator.tui.toasts import Toast
 from placet_protocol.text import visible
 
@@ -56,7 +57,7 @@ MODES_OPEN: Final = {"inbox": screens.inbox, "codes": screens.codes, "servers": 
 """What there is to switch between while the vault is open; the order of the keys 1, 2, 3."""
 
 
-class PlacetApp(App[None]):
+class PlacetApp(Themed):
     """The person's device.
 
     Screens show ``inbox`` and ``now`` and post what the person wants; what servers say arrives as messages. No screen
@@ -72,9 +73,20 @@ class PlacetApp(App[None]):
         Binding("1", "go('inbox')", "Inbox", show=False, id="go.inbox"),
         Binding("2", "go('codes')", "Codes", show=False, id="go.codes"),
         Binding("3", "go('servers')", "Servers", show=False, id="go.servers"),
-        Binding("question_mark", "help", "Help", key_display="?", id="help"),
-        Binding("ctrl+l", "lock", "Lock", id="lock", priority=True),
+        Binding(
+            "question_mark", "help", "Help", tooltip="What each key does here", key_display="?", id="help"
+        ),
+        Binding("ctrl+l", "lock", "Lock", tooltip="Lock the vault", id="lock", priority=True),
         Binding("q", "quit", "Quit", id="quit"),
+        Binding("ctrl+q", "quit", "Quit", show=False, priority=True),
+        Binding(
+            "ctrl+p",
+            "command_palette",
+            "palette",
+            tooltip="Find a job or a theme by its name",
+            show=False,
+            priority=True,
+        ),
     ]
 
     inbox: reactive[Inbox] = reactive(Inbox(), init=False)
@@ -91,7 +103,7 @@ class PlacetApp(App[None]):
         moment_of: Callable[[events.Event], float] = lambda event: event.time,
         lock_after: float = LOCK_AFTER,
     ) -> None:
-        super().__init__()
+        super().__init__(settings.home)
         self.settings: Final = settings
         self.clock: Final = clock
         self.moment_of: Final = moment_of
@@ -104,7 +116,6 @@ class PlacetApp(App[None]):
         self._turn = asyncio.Lock()
         self._quitting = False
         self._unattended = settings.keyring or settings.passphrase_file is not None
-        themes.register(self, preferences.load(settings.home).theme)
         self.add_mode("entrance", self._entrance)
         self._add_modes()
 
@@ -279,15 +290,6 @@ class PlacetApp(App[None]):
             self._quitting = True
             self.toast(Toast("The app ends when it has arrived.", "Your answer is on its way"))
             self.run_worker(self._quit_answered(), group="quitting")
-
-    def watch_theme(self, theme: str) -> None:
-        """Keep the person's choice for the next start."""
-        if not self.is_running:
-            return
-        try:
-            preferences.save(self.settings.home, preferences.Preferences(theme))
-        except OSError as error:
-            self.toast(Toast(visible(str(error)), "The choice is not kept", "warning"))
 
     def action_reconnect(self) -> None:
         """Connect to all servers anew, at once."""

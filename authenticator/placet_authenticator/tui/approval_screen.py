@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal, cast
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
@@ -47,11 +47,11 @@ class ApprovalScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "approve", "Approve", tooltip="Sign and send, once all is typed"),
         Binding("d", "deny", "Deny …", tooltip="Deny, and say why"),
-        Binding("escape", "back", "Back", tooltip="Leave without an answer"),
+        Binding("escape,q", "back", "Back", key_display="esc", tooltip="Leave without an answer"),
         Binding("m", "reason('mistake')", "By mistake", show=False),
         Binding("n", "reason('not_me')", "Not me", show=False),
-        Binding("up", "scroll_by(-1)", "Up", show=False),
-        Binding("down", "scroll_by(1)", "Down", show=False),
+        Binding("up", "scroll_by(-1)", "Scroll up", show=False),
+        Binding("down", "scroll_by(1)", "Scroll down", show=False),
         Binding("pageup", "page(-1)", "Page up", show=False),
         Binding("pagedown", "page(1)", "Page down", show=False),
         Binding("home", "top(True)", "Top", show=False),
@@ -79,6 +79,11 @@ class ApprovalScreen(Screen[None]):
         yield RequestDetails(self._entry, own_facts(self._entry))
         yield AnswerPanel(self._entry.application, self._typed)
         yield Footer()
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """Digits are typed here and lead to no other place."""
+        return {key: each for key, each in super().active_bindings.items() if not key.isdigit()}
 
     def on_mount(self) -> None:
         """Follow what the app knows."""
@@ -197,7 +202,7 @@ class ApprovalScreen(Screen[None]):
         self._trouble = ""
         if event.key == "backspace":
             self._typed.back()
-        elif event.key in {"enter", "question_mark"}:
+        elif event.key in {"enter", "question_mark", "q"}:
             return True
         elif self._state == "denying":
             if event.key in {"d", "m", "n"}:

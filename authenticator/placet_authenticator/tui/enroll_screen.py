@@ -87,7 +87,9 @@ class EnrollScreen(Screen[None]):
                 )
                 yield SourceLine("https://…/e/…  or  ~/Pictures/qr.png", id="source")
                 yield Static(id="found", markup=False)
-                yield Static("What your other devices will call this one:", classes="quiet", markup=False)
+                yield Static(
+                    "What your other devices will call this one:", classes="quiet calling", markup=False
+                )
                 yield Input(platform.node()[:NAME_MAX] or "terminal", id="name", max_length=NAME_MAX)
                 yield Horizontal(
                     Button("Back", id="back"),

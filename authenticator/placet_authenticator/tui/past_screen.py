@@ -26,7 +26,7 @@ class PastScreen(Screen[None]):
     TITLE = "History"
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter", "dismiss", "Back", key_display="esc"),
+        Binding("escape,enter,q", "dismiss", "Back", key_display="esc"),
         Binding("up", "scroll_by(-1)", "Up", show=False),
         Binding("down", "scroll_by(1)", "Down", show=False),
         Binding("pageup", "page(-1)", "Page up", show=False),

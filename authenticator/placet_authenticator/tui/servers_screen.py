@@ -19,7 +19,7 @@ from placet_authenticator.errors import AuthenticatorError
 from placet_authenticator.inbox import Connection
 from placet_authenticator.records import Enrollment
 from placet_authenticator.tui.asking import QuestionScreen
-from placet_authenticator.tui.texts import ago, connection_words, day
+from placet_authenticator.tui.texts import QUIET, ago, connection_words, day
 from placet_authenticator.tui.widgets import TopBar
 from placet_protocol.text import visible
 
@@ -64,9 +64,9 @@ class DeviceCard(Static, can_focus=True):
         self.update(
             Content("\n").join(
                 (
-                    Content.assemble((visible(each.name), "bold"), "  ", (each.origin, "$text-muted")),
+                    Content.assemble((visible(each.name), "bold"), "  ", (each.origin, QUIET)),
                     Content.assemble(
-                        mark, f" {connection_words(connection, now)}", (_more(connection, now), "$text-muted")
+                        mark, f" {connection_words(connection, now)}", (_more(connection, now), QUIET)
                     ),
                     Content("").join(Content(part) if isinstance(part, str) else part for part in here),
                 )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from placet_authenticator.inbox import Connection, Ended, Entry
     from placet_authenticator.records import Enrollment
 
-QUIET: Final = "$foreground 62%"
+QUIET: Final = "$quiet"
 """The style of words that may be passed over."""
 _OUTCOMES: Final = {
     "approved": "Approved",

@@ -1,11 +1,15 @@
-"""Colours: dark, light, and one of high contrast."""
+"""Colours: dark, light, and one of high contrast; and the person's choice among them."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 from textual.app import App
 from textual.theme import Theme
+
+from placet_authenticator import preferences
+from placet_protocol.text import visible
 
 THEMES: Final = (
     Theme(
@@ -21,7 +25,7 @@ THEMES: Final = (
         surface="#1b1e2a",
         panel="#262b3c",
         dark=True,
-        variables={"footer-key-foreground": "#7aa2f7", "block-cursor-text-style": "none"},
+        variables={"quiet": "#9298a8", "footer-key-foreground": "#7aa2f7", "block-cursor-text-style": "none"},
     ),
     Theme(
         name="placet-light",
@@ -36,7 +40,7 @@ THEMES: Final = (
         surface="#eceff5",
         panel="#dde2ec",
         dark=False,
-        variables={"footer-key-foreground": "#2456c7", "block-cursor-text-style": "none"},
+        variables={"quiet": "#565b6b", "footer-key-foreground": "#2456c7", "block-cursor-text-style": "none"},
     ),
     Theme(
         name="placet-contrast",
@@ -53,6 +57,7 @@ THEMES: Final = (
         dark=True,
         text_alpha=1.0,
         variables={
+            "quiet": "#ffffff",
             "footer-key-foreground": "#00ffff",
             "block-cursor-foreground": "#000000",
             "block-cursor-background": "#ffff00",
@@ -64,9 +69,27 @@ THEMES: Final = (
 )
 
 
-def register(app: App[Any], chosen: str) -> None:
-    """Offer these themes and put on the chosen one, or the first where there is none of that name."""
-    for theme in THEMES:
-        app.register_theme(theme)
-    name = chosen if chosen in app.available_themes else THEMES[0].name
-    app.set_reactive(App.theme, name)  # as an assignment it would parse all styles twice
+class Themed(App[None]):
+    """An app that offers these themes and no others, and remembers in ``home`` which one was chosen."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__()
+        self._home = home
+        for theme in THEMES:
+            self.register_theme(theme)
+        chosen = preferences.load(home).theme
+        name = chosen if chosen in self.available_themes else THEMES[0].name
+        self.set_reactive(App.theme, name)  # as an assignment it would parse all styles twice
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """The colour of words that may be passed over, for styles that are read before a theme is put on."""
+        return {"quiet": THEMES[0].variables["quiet"]}
+
+    def watch_theme(self, theme: str) -> None:
+        """Keep the person's choice for the next start."""
+        if not self.is_running:
+            return
+        try:
+            preferences.save(self._home, preferences.Preferences(theme))
+        except OSError as error:
+            self.notify(visible(str(error)), title="The choice is not kept", severity="warning", markup=False)

@@ -54,7 +54,7 @@ class TokenList(ScrollView, can_focus=True):
         & > .token-list--cursor { background: $surface-lighten-1; }
         &:focus > .token-list--cursor { background: $primary 30%; }
         & > .token-list--name { text-style: bold; color: $foreground; }
-        & > .token-list--detail { color: $text-muted; }
+        & > .token-list--detail { color: $quiet; }
         & > .token-list--code { text-style: bold; color: $accent; }
         & > .token-list--ending { text-style: bold; color: $error; }
         & > .token-list--bar { color: $primary; }

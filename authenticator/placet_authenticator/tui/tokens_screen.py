@@ -27,6 +27,17 @@ REVEAL_SECONDS: Final = 30.0
 _NONE: Final = "No codes yet.\n\nPress a to add one: paste the otpauth:// text that a site shows beside its QR code, or give a picture of the QR code."
 
 
+class SearchLine(Input):
+    """Where a token is searched; its keys go to what was found."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "Copy", tooltip="Copy the code under the cursor"),
+        Binding(
+            "escape", "screen.clear_search", "Show all", tooltip="Empty the search and go back to the list"
+        ),
+    ]
+
+
 class TokensScreen(Screen[None]):
     """The codes of all soft tokens. Works without any server; ``clock`` gives ms UTC."""
 
@@ -72,7 +83,7 @@ class TokensScreen(Screen[None]):
         yield TopBar()
         with Vertical(id="tokens"):
             with Horizontal(id="tokens-search"):
-                yield Input(placeholder="/ to search", id="search", compact=True)
+                yield SearchLine(placeholder="/ to search", id="search", compact=True)
                 yield Static(id="tokens-count", markup=False)
             yield TokenList(self._clock, id="token-list")
             yield Static(_NONE, classes="nothing", markup=False)
@@ -131,6 +142,11 @@ class TokensScreen(Screen[None]):
     def action_reveal_all(self) -> None:
         """Show all codes for a while, or hide them again."""
         self._show(frozenset() if self._list.revealed else frozenset(each.id for each in self._tokens))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Who searches already needs no key for it."""
+        del parameters
+        return not (action == "search" and self._input.has_focus)
 
     def action_search(self) -> None:
         """Go to the search line."""

@@ -53,7 +53,7 @@ class TransferScreen(Screen[None]):
     TITLE = "Move a code"
     CSS_PATH = "places.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "close", "Back", tooltip="Take it off the screen and go back"),
+        Binding("escape,q", "close", "Back", key_display="esc", tooltip="Take it off the screen and go back"),
         Binding("t", "text", "Text", tooltip="Show the text instead of the QR code, or the code again"),
         Binding("c", "copy", "Copy", tooltip="Copy the text; the clipboard is emptied soon"),
     ]
