@@ -55,7 +55,8 @@ class Customer:
                 for message in map(json.loads, reversed(lines)):
                     if message["channel"] == channel:
                         self._say.fact(f"{channel} to {message['to']}: {message['text']}")
-                        return re.sub(r"\D", "", re.findall(r"\d(?:[\d ,.]*\d)?", message["text"])[-1])
+                        runs = re.findall(r"\d(?:[\d ,.]*\d)?", message["text"])
+                        return max((re.sub(r"\D", "", run) for run in runs), key=len)  # others are minutes
                 await asyncio.sleep(0.02)
 
 
