@@ -164,6 +164,7 @@ async def test_webhooks_have_secrets_of_their_own(tmp_path: Path) -> None:
         w.clock.advance(ms=1)
         two = await applications.add_webhook("Acme", "http://127.0.0.1:9/2?x=1", w.now)
         assert one.secret != two.secret
+        assert one.secret is not None
         assert one.secret.startswith("whsec_")
         assert await applications.webhooks("Acme") == (one, two)
         await applications.remove_webhook(one.id, w.now)

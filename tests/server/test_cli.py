@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,7 +95,9 @@ def test_users_are_added_imported_and_removed(data: Path, tmp_path: Path) -> Non
     status = answer("user", "status", "4713", "--data", data)
     assert status["emails"] == ["ada@example.com"]
     assert status["devices"] == []
+    assert answer("user", "unlock", "4713", "--data", data) == {"unlocked": 4713}
     assert answer("user", "remove", "4713", "--data", data) == {"removed": 4713}
+    assert "user_not_found" in run("user", "unlock", "4713", "--data", data).err
     refused = run("user", "status", "4713", "--data", data)
     assert refused.status == 1
     assert "user_not_found" in refused.err
@@ -138,10 +141,41 @@ async def test_webhooks_are_added_tested_and_removed(data: Path) -> None:
     assert gone.status == 1
     assert "must answer 2xx" in gone.err
     (listed,) = await asyncio.to_thread(answer, "webhook", "list", "--data", data)
-    assert listed["application"] == "shop"
+    assert (listed["application"], listed["status"]) == ("shop", "active")
     assert made["secret"] not in str(listed)
     await asyncio.to_thread(answer, "webhook", "remove", made["id"], "--data", data)
     assert await asyncio.to_thread(answer, "webhook", "list", "shop", "--data", data) == []
+
+
+def test_key_03_a_damaged_webhook_is_named(tmp_path: Path) -> None:
+    """The list says which endpoint gets nothing because its secret was damaged; its test says what to do."""
+    data = tmp_path / "data"
+    run("init", "--data", data)
+    answer("application", "add", "shop", "--data", data)
+    made = answer("webhook", "add", "shop", "https://shop.example.com/in", "--data", data)
+    answer("webhook", "add", "shop", "https://shop.example.com/other", "--data", data)
+    with contextlib.closing(sqlite3.connect(data / "placet.db")) as file:
+        file.execute("UPDATE webhooks SET sealed = x'00' WHERE id = ?", (made["id"],))
+        file.commit()
+    listed = answer("webhook", "list", "--data", data)
+    assert {row["url"][-6:]: row["status"] for row in listed} == {"com/in": "damaged", "/other": "active"}
+    tested = run("webhook", "test", made["id"], "--data", data)
+    assert tested.status == 1
+    assert "remove it and add it again" in tested.err
+    answer("webhook", "remove", made["id"], "--data", data)
+
+
+def test_each_application_has_a_secret_for_its_callback_urls(data: Path) -> None:
+    """It is there from the start, stays, and is another one after --rotate; the application's own page shows none."""
+    answer("application", "add", "shop", "--data", data)
+    words = ("webhook", "secret", "shop", "--data", data)
+    first = answer(*words)
+    assert first == answer(*words) == {"application": "shop", "secret": first["secret"]}
+    assert first["secret"].startswith("whsec_")
+    assert first["secret"] not in str(answer("application", "show", "shop", "--data", data))
+    second = answer(*words, "--rotate")
+    assert second["secret"] != first["secret"]
+    assert answer(*words) == second
 
 
 @pytest.mark.parametrize(
@@ -192,7 +226,7 @@ def test_init_fixes_the_public_url(tmp_path: Path) -> None:
 def test_every_command_explains_itself() -> None:
     """--help of each command says what it does, and those that act offer --json and --data."""
     commands = [[*path] for path in _commands(program)]
-    assert len(commands) == 31
+    assert len(commands) == 33
     for path in commands:
         shown = CliRunner().invoke(program, [*path, "--help"])
         assert shown.exit_code == 0, path

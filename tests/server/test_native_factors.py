@@ -77,6 +77,21 @@ async def test_a_code_is_verified_once(native: Native) -> None:
         assert (await native("POST", tokens + "/verify", {"code": bad}))[0] == 400
 
 
+async def test_tot_08_a_refused_code_knows_when_to_come_back(native: Native) -> None:
+    """Retry-After is the time that is really left: it shrinks, doubles with the next failure, ends in a right code."""
+    clock, tokens = clock_of(native), f"/v1/users/{native.tfa_id}/soft_tokens"
+    _, made = await native("POST", tokens, {"name": "Ada"})
+    waits = []
+    for _ in range(9):
+        code = code_of(made["uri"], clock.now())
+        status, said = await native("POST", tokens + "/verify", {"code": f"{(int(code) + 1) % 10**6:06d}"})
+        if status == 429:
+            waits.append(said["retry_after"])
+            clock.advance(ms=12_500 if len(waits) == 1 else waits[-1] * 1000)
+    assert waits == [30, 18, 60]
+    assert (await native("POST", tokens + "/verify", {"code": code_of(made["uri"], clock.now())}))[0] == 200
+
+
 async def test_tot_02_a_secret_that_is_brought_along_has_128_bits(native: Native) -> None:
     """Base32 of 16 to 64 bytes is imported, in any usual spelling; less or something else is refused."""
     tokens = f"/v1/users/{native.tfa_id}/soft_tokens"

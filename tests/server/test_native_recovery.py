@@ -33,6 +33,9 @@ async def test_ten_codes_count_once_each(native: Native) -> None:
         {"matched": True, "outcome": "matched", "left": 9},
     )
     assert (await native("POST", f"{path}/verify", {"code": first}))[1]["outcome"] == "used"
+    spaced = f" {second[:5]} \N{EN DASH} {second[6:]} "
+    assert (await native("POST", f"{path}/verify", {"code": spaced}))[1]["outcome"] == "matched"
+    second = made["codes"][2]
     assert (await native("POST", path))[1]["left"] == 10
     assert (await native("POST", f"{path}/verify", {"code": second}))[1]["outcome"] == "mismatch"
     assert await native("GET", path) == (200, {"left": 10})
@@ -55,7 +58,9 @@ async def test_guessing_is_slowed_down(native: Native) -> None:
         assert (await native("POST", f"{path}/verify", {"code": "wrong"}))[0] == 200
     status, problem = await native("POST", f"{path}/verify", {"code": made["codes"][0]})
     assert (status, problem["code"], problem["retry_after"]) == (429, "throttled", 30)
-    clock_of(native).advance(seconds=31)
+    clock_of(native).advance(seconds=11)
+    assert (await native("POST", f"{path}/verify", {"code": made["codes"][0]}))[1]["retry_after"] == 19
+    clock_of(native).advance(seconds=20)
     assert (await native("POST", f"{path}/verify", {"code": made["codes"][0]}))[1]["matched"] is True
 
 

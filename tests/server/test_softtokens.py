@@ -220,6 +220,27 @@ async def test_tot_08_a_hundred_failures_lock(tmp_path: Path) -> None:
         assert await _verify(w, phone.code(w.now)) == "throttled"
 
 
+async def test_tot_08_the_operator_frees_a_locked_user(tmp_path: Path) -> None:
+    """After an unlock codes and recovery codes count at once, the log tells of it, and other users stay as they were."""
+    async with world(tmp_path, limits__failures_max="2", limits__failures_delay="2") as w:
+        phone, other = await _phone(w), await w.new_user("5550177")
+        recovery = w.domain.recovery_codes
+        codes = await recovery.make(w.caller, w.user, w.now)
+        others = await recovery.make(w.caller, other, w.now)
+        for user in (w.user, other):
+            for _ in range(2):
+                assert await recovery.spend(w.caller, user, "wrong", w.now) == "mismatch"
+        for _ in range(2):
+            assert await _verify(w, _wrong(phone, w.now)) == "mismatch"
+        assert await _verify(w, phone.code(w.now)) == "throttled"
+        assert await w.domain.soft_tokens.wait(w.caller, w.user.tfa_id, w.now) == 3600
+        await w.domain.soft_tokens.unlock(w.user, w.now)
+        assert await _verify(w, phone.code(w.now)) == "matched"
+        assert await recovery.spend(w.caller, w.user, codes[0], w.now) == "matched"
+        assert await recovery.spend(w.caller, other, others[0], w.now) == "throttled"
+        assert await w.count("audit", "kind = 'user.unlocked'") == 1
+
+
 async def test_tot_08_user_and_application_are_told(tmp_path: Path) -> None:
     """The fifth failure puts one notice and one user.held event out, without code or number; others put none."""
     async with world(tmp_path) as w:

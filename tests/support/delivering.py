@@ -101,7 +101,9 @@ class Delivering:
 
     async def hook(self, url: str) -> str:
         """A webhook of the application; its secret."""
-        return (await self.world.domain.applications.add_webhook("Acme", url, self.world.now)).secret
+        made = await self.world.domain.applications.add_webhook("Acme", url, self.world.now)
+        assert made.secret is not None
+        return made.secret
 
     async def empty(self) -> bool:
         """Whether nothing is left to deliver."""

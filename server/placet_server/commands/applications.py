@@ -143,6 +143,17 @@ def user_remove(operator: Operator, tfa_id: int) -> None:
     operator.show(operator.ask("user remove", tfa_id=tfa_id))
 
 
+@user.command("unlock")
+@operated()
+@click.argument("tfa_id", metavar="USER", type=int)
+def user_unlock(operator: Operator, tfa_id: int) -> None:
+    """Let a user's soft tokens and recovery codes count again after too many wrong codes.
+
+    Codes that were sent to a number or address are freed by `code unlock`.
+    """
+    operator.show(operator.ask("user unlock", tfa_id=tfa_id))
+
+
 @click.group()
 def device() -> None:
     """The devices of users."""
@@ -195,6 +206,17 @@ def webhook_test(operator: Operator, **arguments: str) -> None:
     operator.show(answer)
     if not answer["delivered"]:
         raise Trouble("The endpoint did not take the test event: it must answer 2xx.")
+
+
+@webhook.command("secret")
+@operated()
+@click.argument("application")
+@click.option(
+    "--rotate", is_flag=True, help="Make a new one; it signs from now on, also what is still to be sent."
+)
+def webhook_secret(operator: Operator, *, application: str, rotate: bool) -> None:
+    """Print the secret that signs what is sent to callback URLs of an application's requests."""
+    operator.show(operator.ask("webhook secret", application=application, rotate=rotate))
 
 
 @webhook.command("remove")

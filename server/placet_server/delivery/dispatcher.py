@@ -15,7 +15,7 @@ from placet_server.domain.outbox import Exchange, Item, Outbox, WebhookBody
 from placet_server.domain.refusals import RefusedError
 from placet_server.ports import Bus, Clock, Entropy, StoreUnavailableError
 
-log: Final = logging.getLogger("placet.delivery")
+log: Final = logging.getLogger("placet")
 
 PER_HOST: Final = 4
 AT_ONCE: Final = 512
@@ -261,27 +261,31 @@ class Dispatcher:
             self._done(item)
             return
         now = self._clock.now()
-        facts = {"event": item.id, "attempt": item.attempts + 1, "status": attempt.status}
+        facts = {"kind": item.kind, "event": item.id, "attempt": item.attempts + 1, "status": attempt.status}
         if attempt.outcome == "gone" and item.kind == "webhook" and item.target:
             await self._applications.disable_webhook(item.target, now)
             log.warning("webhook disabled", extra={"placet_facts": facts})
         due_at = None if attempt.outcome == "gone" else self._next(item, attempt, now)
-        log.info("%s %s", item.kind, "failed" if due_at else "given up", extra={"placet_facts": facts})
+        log.info("attempt failed" if due_at else "given up", extra={"placet_facts": facts})
         await self._later(item, due_at)
 
     async def _attempt(self, item: Item, body: WebhookBody) -> Attempt | None:
-        """One attempt with the endpoint's current secret, or None when the endpoint is no more.
+        """One attempt with the current secret of the endpoint, or None when the endpoint is no more.
 
-        A callback URL has no secret of its own: should the one that was to sign be removed, the oldest left signs.
+        What goes to a callback URL is signed with the application's own secret. Nothing leaves unsigned: while a secret
+        is damaged the row waits, as for an endpoint that does not answer, until the operator has made another one.
         """
         try:
             application = await self._applications.by_id(body.application)
         except RefusedError:
             return None
-        secrets = {webhook.id: webhook.secret for webhook in application.webhooks}
-        if item.target and item.target not in secrets:
+        secrets = {"": application.secret} | {hook.id: hook.secret for hook in application.webhooks}
+        if item.target not in secrets:
             return None
-        secret = secrets.get(body.secret_id or "", next(iter(secrets.values()), None))
+        secret = secrets[item.target]
+        if secret is None:
+            log.error("webhook secret damaged", extra={"placet_facts": {"event": item.id}})
+            return Attempt("failed", 0, "the secret that is to sign does not open")
         return await self._sender.send(body, secret, self._clock.now())
 
     def _next(self, item: Item, attempt: Attempt, now: int) -> int | None:

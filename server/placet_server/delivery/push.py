@@ -25,7 +25,7 @@ from placet_server.domain.items import Items
 from placet_server.domain.values import Device
 from placet_server.ports import Bus, Clock, Hub
 
-log: Final = logging.getLogger("placet.delivery")
+log: Final = logging.getLogger("placet")
 
 INLINE_MAX: Final = 2_048
 """Longest message that travels inside a push: bridged services carry some 2,700 bytes sealed."""

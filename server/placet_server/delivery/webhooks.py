@@ -35,20 +35,18 @@ class WebhookSender:
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
 
-    async def send(self, body: WebhookBody, secret: str | None, now: int) -> Attempt:
+    async def send(self, body: WebhookBody, secret: str, now: int) -> Attempt:
         """One attempt at ``now`` (ms UTC), which also is the signed timestamp; the id stays that of the event.
 
-        Only 2xx is success; a redirect is a failure like any other. 410 means that the endpoint wants no more. Without
-        a secret the message carries no signature.
+        Only 2xx is success; a redirect is a failure like any other. 410 means that the endpoint wants no more.
         """
+        at = datetime.fromtimestamp(now // 1000, UTC)
         headers = {
             "Content-Type": "application/json",
             "webhook-id": body.event_id,
             "webhook-timestamp": str(now // 1000),
+            "webhook-signature": Webhook(secret).sign(body.event_id, at, body.payload.decode()),
         }
-        if secret is not None:
-            at = datetime.fromtimestamp(now // 1000, UTC)
-            headers["webhook-signature"] = Webhook(secret).sign(body.event_id, at, body.payload.decode())
         return await self.exchange(Exchange("POST", body.url, headers, body.payload), now)
 
     async def exchange(self, said: Exchange, now: int) -> Attempt:

@@ -146,6 +146,13 @@ async def user_remove(desk: Desk, *, tfa_id: int) -> Answer:
     return {"removed": tfa_id}
 
 
+async def user_unlock(desk: Desk, *, tfa_id: int) -> Answer:
+    """Let a user's soft tokens and recovery codes count again after too many wrong codes."""
+    user = await desk.domain.users.ref(DEFAULT_ORG, tfa_id)
+    await desk.domain.soft_tokens.unlock(user, desk.clock.now())
+    return {"unlocked": tfa_id}
+
+
 async def enrollment_open(desk: Desk, *, tfa_id: int, application: str | None, reason: str) -> Answer:
     """Invite a device of a user; the URI is shown this once."""
     user = await desk.domain.users.by_tfa_id(DEFAULT_ORG, tfa_id)
@@ -203,7 +210,11 @@ async def webhook_test(desk: Desk, *, id: str) -> Answer:  # noqa: A002 - as abo
     hook, now = await _hook(desk, id), desk.clock.now()
     event_id = f"evt_{new_id(now, desk.entropy)}"
     payload = msgspec.json.encode({"type": "webhook.test", "timestamp": when(now), "data": {"webhook": id}})
-    body = WebhookBody(hook.url, hook.id, event_id, hook.application, payload)
+    if hook.secret is None:
+        raise RefusedError(
+            "invalid_request", "The secret of this webhook is damaged: remove it and add it again."
+        )
+    body = WebhookBody(hook.url, event_id, hook.application, payload)
     attempt = await desk.sender.send(body, hook.secret, now)
     return {
         "id": id,
@@ -211,6 +222,18 @@ async def webhook_test(desk: Desk, *, id: str) -> Answer:  # noqa: A002 - as abo
         "status": attempt.status or None,
         "detail": attempt.detail,
     }
+
+
+async def webhook_secret(desk: Desk, *, application: str, rotate: bool = False) -> Answer:
+    """The secret that signs what goes to an application's callback URLs, or a new one that signs from now on."""
+    applications = desk.domain.applications
+    if rotate:
+        owner = await applications.rotate_secret(application, desk.clock.now())
+    else:
+        owner = await applications.named(application)
+    if owner.secret is None:
+        raise RefusedError("invalid_request", "The secret is damaged: make a new one by --rotate.")
+    return {"application": owner.name, "secret": owner.secret}
 
 
 async def webhook_remove(desk: Desk, *, id: str) -> Answer:  # noqa: A002 - as above
@@ -233,6 +256,7 @@ COMMANDS: Final[dict[str, Callable[..., Awaitable[Answer]]]] = {
     "user list": user_list,
     "user status": user_status,
     "user remove": user_remove,
+    "user unlock": user_unlock,
     "enrollment open": enrollment_open,
     "enrollment status": enrollment_status,
     "enrollment confirm": enrollment_confirm,
@@ -241,6 +265,7 @@ COMMANDS: Final[dict[str, Callable[..., Awaitable[Answer]]]] = {
     "webhook add": webhook_add,
     "webhook list": webhook_list,
     "webhook test": webhook_test,
+    "webhook secret": webhook_secret,
     "webhook remove": webhook_remove,
 }
 
@@ -316,4 +341,9 @@ def _enrollment(enrollment: Enrollment, user: User) -> dict[str, Any]:
 
 
 def _webhook(hook: Webhook) -> dict[str, Any]:
-    return {"id": hook.id, "url": hook.url, "created_at": when(hook.created_at)}
+    return {
+        "id": hook.id,
+        "url": hook.url,
+        "status": "damaged" if hook.secret is None else "active",
+        "created_at": when(hook.created_at),
+    }

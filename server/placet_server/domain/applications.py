@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple, get_args
 from urllib.parse import urlsplit
 
@@ -22,7 +24,9 @@ from placet_server.domain.organizations import DEFAULT_ORG
 from placet_server.domain.policies import Policies, parse
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Application, Caller, Scope, Webhook
-from placet_server.ports import Entropy, Row, Sealer, Sql, Step, Store, UrlRule, plan, step
+from placet_server.ports import Entropy, Row, Sealer, Sql, Step, Store, UnsealableError, UrlRule, plan, step
+
+log: Final = logging.getLogger("placet")
 
 DEFAULT_SCOPES: Final[tuple[Scope, ...]] = ("approvals", "users", "codes")
 _OVERLAP_MS: Final = 24 * 3600 * 1000
@@ -32,13 +36,14 @@ _MAX_URL: Final = 2048
 
 _ADD: Final = Sql(
     "application_add",
-    "INSERT INTO applications (id, org, name, policies, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    "INSERT INTO applications (id, org, name, policies, created_at, sealed) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT DO NOTHING",
 )
 _ADD_KEY: Final = Sql(
     "api_key_add",
     "INSERT INTO api_keys (id, application, secret_hash, scopes, last4, created_at) VALUES (?, ?, ?, ?, ?, ?)",
 )
-_COLUMNS: Final = "id, org, name, policies, created_at"
+_COLUMNS: Final = "id, org, name, policies, created_at, sealed"
 _ALL: Final = Sql("applications", f"SELECT {_COLUMNS} FROM applications ORDER BY id")  # noqa: S608 - constant text
 _BY_ID: Final = Sql("application_by_id", f"SELECT {_COLUMNS} FROM applications WHERE id = ?")  # noqa: S608 - as above
 _BY_NAME: Final = Sql(
@@ -48,6 +53,7 @@ _BY_NAME: Final = Sql(
 _SET_POLICIES: Final = Sql(
     "application_set_policies", "UPDATE applications SET policies = ? WHERE id = ? AND policies = ?"
 )
+_SET_SECRET: Final = Sql("application_set_secret", "UPDATE applications SET sealed = ? WHERE id = ?")
 _REMOVE: Final = Sql("application_remove", "DELETE FROM applications WHERE id = ?")
 _KEY: Final = Sql("api_key", "SELECT secret_hash, scopes, expires_at, application FROM api_keys WHERE id = ?")
 _KEYS: Final = Sql(
@@ -145,9 +151,10 @@ class Applications:
         name = _clean_name(name)
         application_id = new_id(now, self._entropy)
         add_key, key_id, api_key = self._key_step(application_id, _scopes(scopes), now)
+        sealed = self._sealed("applications", application_id, self._new_secret())
         failed = await self._store.write(
             plan(
-                step(_ADD, application_id, org, name, _encode(Policies()), now),
+                step(_ADD, application_id, org, name, _encode(Policies()), now, sealed),
                 add_key,
                 leaf=leaf(now, "application.added", org, application_id, key=key_id),
             )
@@ -225,18 +232,26 @@ class Applications:
         await self._store.write(plan(step(_REMOVE, application.id), leaf=removed))
         self.forget()
 
+    async def rotate_secret(self, name: str, now: int) -> Application:
+        """The application with a new secret for its callback URLs, which signs from now on; raises ``not_found``."""
+        application = await self.named(name)
+        secret = self._new_secret()
+        rotated = plan(
+            step(_SET_SECRET, self._sealed("applications", application.id, secret), application.id),
+            leaf=leaf(now, "application.secret_rotated", application.org, application.id),
+        )
+        if await self._store.write(rotated):
+            raise RefusedError("not_found", "There is no application of this name.")
+        self.forget()
+        return structs.replace(application, secret=secret)
+
     async def add_webhook(self, name: str, url: str, now: int) -> Webhook:
         """A new endpoint with a secret of its own; raises ``invalid_request`` for a URL that may not be called."""
         application = await self.named(name)
         self.check_callable(url)
-        webhook = Webhook(
-            new_id(now, self._entropy),
-            application.id,
-            url,
-            "whsec_" + base64.b64encode(self._entropy.bytes(32)).decode(),
-            now,
-        )
-        sealed = self._sealer.seal("hook", "webhooks", webhook.id, webhook.secret.encode())
+        secret = self._new_secret()
+        webhook = Webhook(new_id(now, self._entropy), application.id, url, secret, now)
+        sealed = self._sealed("webhooks", webhook.id, secret)
         failed = await self._store.write(
             plan(
                 step(_TOUCH, application.id),
@@ -250,7 +265,7 @@ class Applications:
         return webhook
 
     async def webhooks(self, name: str) -> tuple[Webhook, ...]:
-        """The endpoints of an application, with their secrets."""
+        """The endpoints of an application, with their secrets, damaged ones too."""
         return (await self.named(name)).webhooks
 
     async def remove_webhook(self, webhook_id: str, now: int) -> None:
@@ -296,15 +311,27 @@ class Applications:
         return application
 
     async def _built(self, row: Row) -> Application:
-        application_id, org, name, policies, created_at = row
+        application_id, org, name, policies, created_at, kept = row
         webhooks = [
-            Webhook(
-                hook_id, owner, url, self._sealer.open("hook", "webhooks", hook_id, sealed).decode(), made_at
-            )
+            Webhook(hook_id, owner, url, self._opened("webhooks", hook_id, sealed), made_at)
             for hook_id, owner, url, made_at, sealed in await self._store.rows(_WEBHOOKS, (application_id,))
         ]
         known = msgspec.json.decode(policies, type=Policies)
-        return Application(application_id, org, name, known, tuple(webhooks), created_at)
+        secret = self._opened("applications", application_id, kept)
+        return Application(application_id, org, name, known, tuple(webhooks), created_at, secret)
+
+    def _new_secret(self) -> str:
+        return "whsec_" + base64.b64encode(self._entropy.bytes(32)).decode()
+
+    def _sealed(self, table: str, row_id: str, secret: str) -> bytes:
+        return self._sealer.seal("hook", table, row_id, secret.encode())
+
+    def _opened(self, table: str, row_id: str, kept: bytes) -> str | None:
+        """The secret of a row. A damaged one stops nothing but what it would sign: a revocation must go on."""
+        with suppress(UnsealableError):
+            return self._sealer.open("hook", table, row_id, kept).decode()
+        log.error("webhook secret damaged", extra={"placet_facts": {"table": table, "id": row_id}})
+        return None
 
     def _key_step(self, application_id: str, scopes: Iterable[str], now: int) -> tuple[Step, str, str]:
         key = new_api_key(self._entropy)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from placet_server.domain.policies import Policies
 from placet_server.domain.refusals import RefusedError
-from placet_server.ports import Sql, Step, step
+from placet_server.ports import Sql, Step, Store, step
 
 FIRST_DELAY_MS: Final = 30_000
 LAST_DELAY_MS: Final = 3_600_000
@@ -20,6 +20,7 @@ _FAILURE: Final = Sql(
     "UPDATE throttles SET failures = failures + 1, blocked_until = ?, updated_at = ?"
     " WHERE subject = ? AND failures = ?",
 )
+_READ: Final = Sql("throttle_read", "SELECT failures, blocked_until FROM throttles WHERE subject = ?")
 _RESET: Final = Sql("throttle_reset", "DELETE FROM throttles WHERE subject = ?")
 JOIN: Final = "LEFT JOIN throttles h ON h.subject = ?"
 COLUMNS: Final = "h.failures, h.blocked_until"
@@ -52,6 +53,12 @@ class Strain(NamedTuple):
     def success(self, subject: bytes) -> tuple[Step, ...]:
         """The steps that forget all failures."""
         return (reset(subject),) if self.failures else ()
+
+
+async def seconds_left(store: Store, subject: bytes, policies: Policies, now: int) -> int:
+    """Whole seconds until another try is compared, at least 1; an hour while the subject is locked for good."""
+    wait = Strain.of(*(await store.row(_READ, (subject,)) or (None, None))).wait(policies, now)
+    return max(1, -(-(LAST_DELAY_MS if wait is None else wait) // 1000))
 
 
 def reset(subject: bytes) -> Step:

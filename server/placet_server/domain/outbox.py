@@ -45,12 +45,10 @@ class WebhookBody(Struct, frozen=True):
     """One message to one endpoint.
 
     ``event_id`` is the same for all endpoints that hear of one event, and is what ``webhook-id`` carries; ``payload`` is
-    the exact JSON that is signed and sent. ``secret_id`` is the webhook whose secret signs; None means that the
-    application has none.
+    the exact JSON that is signed and sent.
     """
 
     url: str
-    secret_id: str | None
     event_id: str
     application: str
     payload: bytes
@@ -158,18 +156,21 @@ def event(
     now: int,
     callback_url: str | None = None,
 ) -> tuple[Step, ...]:
-    """The rows that tell an application of an event: one for each of its webhooks and one for a callback URL."""
-    targets = [(hook.id, hook.url, hook.id) for hook in application.webhooks]
+    """The rows that tell an application of an event: one for each of its webhooks and one for a callback URL.
+
+    A webhook whose secret is damaged gets none.
+    """
+    targets = [(hook.id, hook.url) for hook in application.webhooks if hook.secret is not None]
     if callback_url is not None:
-        targets.append(("", callback_url, targets[0][2] if targets else ""))
+        targets.append(("", callback_url))
     if not targets:
         return ()
     event_id = f"evt_{new_id(now, entropy)}"
     payload = msgspec.json.encode({"type": kind, "timestamp": rfc3339(now), "data": data})
     steps = []
-    for number, (target, url, secret_id) in enumerate(targets):
+    for number, (target, url) in enumerate(targets):
         row_id = event_id if number == 0 else f"{event_id}.{number}"
-        body = WebhookBody(url, secret_id or None, event_id, application.id, payload)
+        body = WebhookBody(url, event_id, application.id, payload)
         sealed = sealer.seal("hook", "outbox", row_id, msgspec.msgpack.encode(body))
         steps.append(step(_ADD, row_id, "webhook", subject, target, now, now, sealed))
     return tuple(steps)

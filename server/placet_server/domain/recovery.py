@@ -85,10 +85,10 @@ class RecoveryCodes:
 
         Failures in a row delay and finally lock further tries, by the policies of the calling application.
         """
-        subject = f"recovery {user.org} {user.tfa_id}".encode()
+        failing = subject(user)
         mac = self._mac(user, _plain(value))
         for _ in range(_LAPS):
-            row = await self._store.row(_READ, (mac, mac, subject, user.id))
+            row = await self._store.row(_READ, (mac, mac, failing, user.id))
             made, used, found, spent, failures, blocked = row or (0, 0, 0, 0, None, None)
             if not made:
                 return "no_token"
@@ -99,14 +99,18 @@ class RecoveryCodes:
                 return "used"
             if found:
                 left = made - used - 1
-                written = self._success(caller, user, subject, strain, mac, left, now)
+                written = self._success(caller, user, failing, strain, mac, left, now)
             else:
-                written = self._failure(caller, user, subject, strain, now)
+                written = self._failure(caller, user, failing, strain, now)
             if await self._store.write(written) == 0:
                 self._bus.publish("user", user.id)
                 outbox.announce(self._bus, written)
                 return "matched" if found else "mismatch"
         return "throttled"
+
+    async def wait(self, caller: Caller, user: UserRef, now: int) -> int:
+        """Seconds until a further code of a user is compared, after ``throttled``; an hour when the user is locked."""
+        return await limits.seconds_left(self._store, subject(user), caller.application.policies, now)
 
     async def left(self, user: UserRef) -> int:
         """How many codes a user can still use."""
@@ -160,6 +164,11 @@ class RecoveryCodes:
         return self._sealer.mac(
             f"recovery/{VERSION}", user.org.encode(), user.id.encode(), code.encode("utf-8", "replace")
         )
+
+
+def subject(user: UserRef) -> bytes:
+    """What a user's wrong recovery codes are counted under."""
+    return f"recovery {user.org} {user.tfa_id}".encode()
 
 
 def _plain(value: str) -> str:

@@ -23,7 +23,7 @@ from placet_protocol.errors import ProtocolError
 from placet_protocol.text import visible
 from placet_protocol.totp import Algorithm, hotp
 from placet_protocol.totp import step as time_step
-from placet_server.domain import limits, outbox
+from placet_server.domain import limits, outbox, recovery
 from placet_server.domain.audit import leaf
 from placet_server.domain.ids import is_id, new_id
 from placet_server.domain.limits import Strain
@@ -245,6 +245,18 @@ class SoftTokens:
         removed = plan(step(_REMOVE, token_id, org), leaf=leaf(now, "soft_token.removed", org, token_id))
         if not is_id(token_id) or await self._store.write(removed):
             raise RefusedError("not_found", "There is no such soft token.")
+
+    async def wait(self, caller: Caller, tfa_id: int, now: int) -> int:
+        """Seconds until a further code of a user is compared, after ``throttled``; an hour when the user is locked."""
+        return await limits.seconds_left(
+            self._store, _subject(caller.org, tfa_id), caller.application.policies, now
+        )
+
+    async def unlock(self, user: UserRef, now: int) -> None:
+        """Let codes and recovery codes of a user count again after too many wrong ones: the operator knows better."""
+        subjects = (_subject(user.org, user.tfa_id), recovery.subject(user))
+        unlocked = leaf(now, "user.unlocked", user.org, user.id)
+        await self._store.write(plan(*map(limits.reset, subjects), guards=0, leaf=unlocked))
 
     async def forgive(self, user: UserRef) -> None:
         """Forget the wrong codes of a user who has just proved themselves by another factor."""

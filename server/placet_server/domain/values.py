@@ -18,17 +18,24 @@ Verification = Literal["matched", "mismatch", "used", "throttled", "no_token"]
 
 
 class Webhook(Struct, frozen=True):
-    """An endpoint that wants to know; ``secret`` is the ``whsec_`` text that signs for it."""
+    """An endpoint that wants to know.
+
+    ``secret`` is the ``whsec_`` text that signs for it, None when what is kept of it does not open: nothing is sent then.
+    """
 
     id: str
     application: str
     url: str
-    secret: str
+    secret: str | None
     created_at: int
 
 
 class Application(Struct, frozen=True):
-    """A relying application with its policies and webhook endpoints."""
+    """A relying application with its policies and webhook endpoints.
+
+    ``secret`` is the ``whsec_`` text that signs what goes to the callback URLs of its requests, None when what is kept of
+    it does not open, or the application was removed.
+    """
 
     id: str
     org: str
@@ -36,6 +43,7 @@ class Application(Struct, frozen=True):
     policies: Policies
     webhooks: tuple[Webhook, ...]
     created_at: int
+    secret: str | None = None
 
 
 class Caller(Struct, frozen=True):

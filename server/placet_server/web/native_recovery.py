@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.services import Domain
 from placet_server.faces import Face
 from placet_server.ports import Step
 from placet_server.web.gate import Call, Doc, Gate
-from placet_server.web.native_recipients import Secret
-from placet_server.web.native_tokens import THROTTLED_RETRY
 from placet_server.web.native_users import TFA_ID
 from placet_server.web.once import HEADER, Once
 from placet_server.web.wire import json_body, reply
@@ -30,7 +28,7 @@ class RecoveryCodesAnswer(Struct, omit_defaults=True):
 class RecoveryBody(Struct, forbid_unknown_fields=True):
     """A recovery code as the person typed it; letter case, spaces and dashes make no difference."""
 
-    code: Secret
+    code: Annotated[str, Meta(min_length=1, max_length=64, description="What the person typed.")]
 
 
 class RecoveryAnswer(Struct):
@@ -69,9 +67,8 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, domain: Domain) -> 
         outcome = await recovery.spend(call.by, user, wanted.code, call.now)
         call.note(code=outcome)
         if outcome == "throttled":
-            raise RefusedError(
-                "throttled", "Too many wrong codes for this user.", retry_after=THROTTLED_RETRY
-            )
+            wait = await recovery.wait(call.by, user, call.now)
+            raise RefusedError("throttled", "Too many wrong codes for this user.", retry_after=wait)
         said = "no_codes" if outcome == "no_token" else outcome
         return reply(200, RecoveryAnswer(outcome == "matched", said, await recovery.left(user)))
 

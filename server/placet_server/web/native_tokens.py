@@ -11,9 +11,9 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from placet_protocol.approval import NAME_MAX
-from placet_server.domain.limits import FIRST_DELAY_MS
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.services import Domain
+from placet_server.domain.softtokens import SoftTokens
 from placet_server.domain.values import NewSoftToken, SoftToken, Verification
 from placet_server.faces import Face
 from placet_server.ports import Step
@@ -23,7 +23,6 @@ from placet_server.web.once import HEADER, Once
 from placet_server.web.qr import QrForm, picture
 from placet_server.web.wire import UUID, encode, json_body, no_content, reply, reply_bytes, rfc3339, shown
 
-THROTTLED_RETRY: Final = FIRST_DELAY_MS // 1000
 SECRET_MIN: Final = 16
 SECRET_MAX: Final = 64
 Code = Annotated[str, Meta(pattern="^[0-9]{6,8}$")]
@@ -110,12 +109,14 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, domain: Domain) -> 
         wanted = await json_body(request, CodeBody)
         token_id = request.match_info["id"]
         user = await users.by_id(await tokens.owner(call.by.org, token_id))
-        return _verified(call, await tokens.confirm(call.by, user.tfa_id, token_id, wanted.code, call.now))
+        outcome = await tokens.confirm(call.by, user.tfa_id, token_id, wanted.code, call.now)
+        return await _verified(call, tokens, user.tfa_id, outcome)
 
     async def verify(request: web.Request, call: Call) -> web.Response:
         wanted = await json_body(request, CodeBody)
         tfa_id = int(request.match_info["tfa_id"])
-        return _verified(call, await tokens.verify(call.by, tfa_id, wanted.code, call.now))
+        outcome = await tokens.verify(call.by, tfa_id, wanted.code, call.now)
+        return await _verified(call, tokens, tfa_id, outcome)
 
     async def remove(request: web.Request, call: Call) -> web.Response:
         await tokens.remove(call.by.org, request.match_info["id"], call.now)
@@ -188,12 +189,13 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, domain: Domain) -> 
 _VERIFIED: Final = encode(VerifyAnswer(True))
 
 
-def _verified(call: Call, outcome: Verification) -> web.Response:
+async def _verified(call: Call, tokens: SoftTokens, tfa_id: int, outcome: Verification) -> web.Response:
     call.note(code=outcome)
     if outcome == "matched":
         return reply_bytes(200, _VERIFIED)
     if outcome == "throttled":
-        raise RefusedError("throttled", "Too many wrong codes for this user.", retry_after=THROTTLED_RETRY)
+        wait = await tokens.wait(call.by, tfa_id, call.now)
+        raise RefusedError("throttled", "Too many wrong codes for this user.", retry_after=wait)
     return reply(200, VerifyAnswer(False, outcome))
 
 

@@ -8,12 +8,14 @@ CREATE TABLE organizations (
     created_at BIGINT NOT NULL
 );
 
+-- "sealed" is the secret that signs what goes to the callback URLs of its requests.
 CREATE TABLE applications (
     id TEXT PRIMARY KEY,
     org TEXT NOT NULL REFERENCES organizations (id),
     name TEXT NOT NULL,
     policies TEXT NOT NULL,
     created_at BIGINT NOT NULL,
+    sealed BLOB NOT NULL,
     UNIQUE (org, name)
 );
 
