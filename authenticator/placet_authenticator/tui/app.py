@@ -390,8 +390,9 @@ class PlacetApp(Themed):
         return [each for each in self.workers if each.group == "answers" and not each.is_finished]
 
     async def _quit_answered(self) -> None:
-        if all([await worker.wait() for worker in self._answers()]):
-            self.exit()
+        with contextlib.suppress(WorkerError):  # the person insisted
+            if all([await worker.wait() for worker in self._answers()]):
+                self.exit()
         self._quitting = False  # the person is told what failed, and stays
 
     def _show_count(self) -> None:

@@ -75,6 +75,8 @@ class Themed(App[None]):
     def __init__(self, home: Path) -> None:
         super().__init__()
         self._home = home
+        for name in self.available_themes:
+            self.unregister_theme(name)
         for theme in THEMES:
             self.register_theme(theme)
         chosen = preferences.load(home).theme
