@@ -86,6 +86,24 @@ class Journey:
         check(first["verified"] and not again["verified"], "a code verifies exactly once")
         self._say.fact(f"code {code}: verified; its replay: refused ({again['reason']})")
 
+    async def one_code(self) -> None:
+        """A code that a text message carries, read at the far end, verified once and refused the second time."""
+        self._say.step(
+            "Without the device: the server makes a code, and a text message carries it to Ada's number"
+        )
+        made = await self._acme.call(
+            "POST", "/v1/codes", {"tfa_id": self._tfa_id, "channel": "sms", "purpose": "sign in"}
+        )
+        message = await self._placet.carried(made["message_id"])
+        self._say.fact(f"read at the far end (messages.jsonl), to {message['to']}: {message['text']}")
+        code = message["text"].split()[0]
+        check(code not in json.dumps(made), "the code leaves by its channel only")
+        typed = {"code": code, "purpose": "sign in"}
+        first = await self._acme.call("POST", f"/v1/codes/{made['id']}/check", typed)
+        again = await self._acme.call("POST", f"/v1/codes/{made['id']}/check", typed)
+        check(first["matched"] and not again["matched"], "a code that was sent matches exactly once")
+        self._say.fact(f"code {code}: {first['outcome']}; its replay: refused ({again['outcome']})")
+
     async def deny(self) -> None:
         """A login that was not Ada's."""
         self._say.step("A request that Ada denies")
@@ -157,6 +175,7 @@ async def main(face: str | None) -> None:
             await journey.prepare(url)
             await journey.approve()
             await journey.codes()
+            await journey.one_code()
             await journey.deny()
             await journey.expire()
         say.done("Every step came out as it must.")

@@ -60,6 +60,17 @@ class Programs:
         """One operator's command against the running server, as JSON."""
         return await self._json("placet-server", [*words, "--data", str(self.server_data)])
 
+    async def carried(self, message_id: str, seconds: float = 10) -> dict[str, Any]:
+        """What a message said at its far end, as soon as it is there: without a gateway, messages go into a file."""
+        file = self.server_data / "messages.jsonl"
+        async with asyncio.timeout(seconds):
+            while True:
+                for line in file.read_text().splitlines() if file.exists() else []:
+                    message: dict[str, Any] = json.loads(line)
+                    if message["id"] == message_id:
+                        return message
+                await asyncio.sleep(0.05)
+
     async def device(self, *words: str) -> dict[str, Any]:
         """One of the person's commands, as JSON."""
         return await self._json("placet", words)
