@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -14,7 +17,7 @@ from placet_protocol import documents, jose
 from placet_protocol.otpauth import EnrollmentUri
 from placet_protocol.sealing import unseal
 from support.answering import ORIGIN, Answerer
-from support.devicelines import Api, Caller, Reply, device_api
+from support.devicelines import Api, Caller, Reply, device_api, until
 
 
 @pytest.fixture
@@ -34,6 +37,12 @@ class Newcomer:
 
     async def redeem(self, **changes: Any) -> Reply:
         """Post the wish to join, with members changed."""
+        document = self.document(**changes)
+        path = f"/device/v1/enrollments/{self.uri.id}"
+        return await self.api.send("POST", path, document, Content_Type="application/jose")
+
+    def document(self, **changes: Any) -> bytes:
+        """The signed wish to join, with members changed."""
         point = jose.b64u(jose.public_key_bytes(self.key.public_key()))
         wish = documents.Enroll(
             aud=ORIGIN,
@@ -47,10 +56,7 @@ class Newcomer:
         )
         members = msgspec.to_builtins(wish) | changes
         jwk = jose.public_jwk(self.key.public_key())
-        document = jose.sign(self.key, documents.ENROLL, msgspec.json.encode(members), jwk=jwk).encode()
-        return await self.api.send(
-            "POST", f"/device/v1/enrollments/{self.uri.id}", document, Content_Type="application/jose"
-        )
+        return jose.sign(self.key, documents.ENROLL, msgspec.json.encode(members), jwk=jwk).encode()
 
 
 async def invited(api: Api) -> Newcomer:
@@ -126,6 +132,32 @@ async def test_enr_03_wishes_that_are_not_good_are_refused(api: Api, changes: di
     reply = await newcomer.redeem(**changes)
     assert (reply.status, reply.json["code"]) == (400, "enrollment_refused")
     assert await api.world.count("devices") == 0
+
+
+async def test_enr_02_an_answer_that_is_lost_on_the_way_is_given_again(api: Api) -> None:
+    """The line is cut after the server kept the device and before its answer arrives: the next try gets that answer."""
+    newcomer, host = await invited(api), urlsplit(api.url)
+    document = newcomer.document()
+    head = f"POST /device/v1/enrollments/{newcomer.uri.id} HTTP/1.1\r\nHost: {host.netloc}\r\n"
+    length = f"Content-Type: application/jose\r\nContent-Length: {len(document)}\r\n\r\n"
+    _, writer = await asyncio.open_connection(host.hostname, host.port)
+    line = writer.get_extra_info("socket")
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.write((head + length).encode() + document)
+
+    async def kept() -> bool:
+        return await api.world.count("devices") == 1
+
+    await until(kept)
+    writer.transport.abort()
+    reply = await newcomer.redeem()
+    assert (reply.status, reply.json["active"]) == (200, False)
+    assert reply.headers["Placet-Nonce"]
+    token = unseal(jose.unb64u(reply.json["sealed"]), newcomer.key, newcomer.auth)
+    assert token.startswith(b"otpauth://totp/")
+    assert (await newcomer.redeem()).json["certificate"] == reply.json["certificate"]
+    assert (await Newcomer(api, newcomer.uri.format()).redeem()).json["code"] == "enrollment_ended"
+    assert await api.world.count("devices") == await api.world.count("soft_tokens") == 1
 
 
 async def test_enr_02_of_many_redemptions_at_once_one_gets_a_device(api: Api) -> None:

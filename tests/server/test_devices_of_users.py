@@ -3,9 +3,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from placet_protocol import otpauth
 from placet_protocol.totp import hotp, step
-from placet_server.ports import Sql
+from placet_server.ports import Sql, UnsealableError, plan
+from placet_server.ports import step as sql_step
 from support.answering import World, code_of, world
 from support.joining import Joiner
 
@@ -122,3 +125,18 @@ async def test_key_04_a_devices_secrets_are_sealed(tmp_path: Path) -> None:
         names = {row[1] for row in await w.store.rows(Sql("columns", "PRAGMA table_info(devices)"))}
         assert not names & {"name", "auth", "p256dh", "endpoint", "platform"}
         assert await w.domain.devices.by_id(device.id) == device
+
+
+async def test_key_03_a_damaged_device_can_be_revoked(tmp_path: Path) -> None:
+    """A device whose sealed value was changed is ended all the same, and decides nothing after that."""
+    async with world(tmp_path) as w:
+        phone = await w.enrol()
+        _, request = await w.asked()
+        damage = Sql("damage", "UPDATE devices SET sealed = ? WHERE id = ?")
+        await w.store.write(plan(sql_step(damage, b"other bytes", phone.device.id)))
+        revoked = await w.domain.devices.revoke("default", phone.device.id, "lost", w.now)
+        assert (revoked.status, revoked.revoked_at) == ("revoked", w.now)
+        assert await w.count("devices", "id = ? AND status = 'revoked'", phone.device.id) == 1
+        assert await w.domain.devices.count_active(w.user.id) == 0
+        with pytest.raises(UnsealableError):
+            await w.domain.decisions.decide(phone.answer(request, "approve"), w.now)

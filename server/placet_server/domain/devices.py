@@ -16,7 +16,7 @@ from placet_server.domain.ids import is_id
 from placet_server.domain.notices import Notices
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Device
-from placet_server.ports import Bus, Entropy, Row, Sealer, Sql, Step, Store, plan, step
+from placet_server.ports import Bus, Entropy, Row, Sealer, Sql, Step, Store, UnsealableError, plan, step
 
 _COLUMNS: Final = (
     "id, org, user_id, jkt, public_key, status, ctr, certificate, created_at, revoked_at, sealed"
@@ -39,11 +39,11 @@ _REVOKE: Final = Sql(
     "device_revoke",
     "UPDATE devices SET status = 'revoked', revoked_at = ? WHERE id = ? AND org = ? AND status <> 'revoked'",
 )
-_DROP_TOKENS: Final = Sql("device_tokens_drop", "DELETE FROM soft_tokens WHERE device = ?")
+_DROP_TOKENS: Final = Sql("device_tokens_drop", "DELETE FROM soft_tokens WHERE user_id = ? AND device = ?")
 _DROP_ACKS: Final = Sql("device_acks_drop", "DELETE FROM acks WHERE device = ?")
 _VOID_ENROLLMENT: Final = Sql(
     "device_enrollment_void",
-    "UPDATE enrollments SET status = 'void' WHERE device = ? AND status = 'redeemed'",
+    "UPDATE enrollments SET status = 'void' WHERE user_id = ? AND device = ? AND status = 'redeemed'",
 )
 _RESEAL: Final = Sql("device_reseal", "UPDATE devices SET sealed = ?, foreign_endpoint = 0 WHERE id = ?")
 _BEHIND_FOREIGN: Final = Sql(
@@ -99,7 +99,7 @@ class Devices:
         """A device of this organization; raises ``not_found``."""
         device = await self.by_id(device_id) if is_id(device_id) else None
         if device is None or device.org != org:
-            raise RefusedError("not_found", "There is no such device.")
+            raise _not_found()
         return device
 
     async def by_id(self, device_id: str) -> Device | None:
@@ -127,17 +127,18 @@ class Devices:
     async def revoke(self, org: str, device_id: str, reason: str, now: int) -> Device:
         """End a device with its soft token, and tell its user's other devices and the organization's applications.
 
-        A device that was revoked before stays so. ``reason`` goes into the audit log. Raises ``not_found``.
+        A device that was revoked before stays so, and one whose sealed value is damaged can be revoked, too. ``reason``
+        goes into the audit log. Raises ``not_found``.
         """
-        device = await self.get(org, device_id)
+        device = await self._endable(org, device_id)
         if device.status == "revoked":
             return device
         text = f"The device “{device.name}” was removed from your account."
         written = plan(
             step(_REVOKE, now, device.id, org),
-            step(_DROP_TOKENS, device.id),
+            step(_DROP_TOKENS, device.user_id, device.id),
             step(_DROP_ACKS, device.id),
-            step(_VOID_ENROLLMENT, device.id),
+            step(_VOID_ENROLLMENT, device.user_id, device.id),
             self._notices.step(device.user_id, "device.revoked", text, now),
             *await self._told(device, now),
             leaf=leaf(now, "device.revoked", org, device.id, user=device.user_id, reason=reason),
@@ -146,7 +147,7 @@ class Devices:
             self._bus.publish("device", device.id)
             self._bus.publish("user", device.user_id)
             outbox.announce(self._bus, written)
-        return await self.get(org, device_id)
+        return await self._endable(org, device_id)
 
     async def retire_endpoint(self, device: Device) -> None:
         """Push nothing more to a device's foreign endpoint: its service says that it is gone."""
@@ -185,25 +186,40 @@ class Devices:
             )
         ]
 
+    async def _endable(self, org: str, device_id: str) -> Device:
+        """The device, nameless where its sealed value does not open; raises ``not_found``."""
+        row = await self._store.row(_BY_ID, (device_id,)) if is_id(device_id) else None
+        if row is None or row[1] != org:
+            raise _not_found()
+        try:
+            return self._device(row)
+        except UnsealableError:
+            return _built(row, _Body("?", "", EMBEDDED, b"", b""))
+
     def _device(self, row: Row) -> Device:
-        device_id, org, user_id, jkt, public_key, status, ctr, certificate, created_at, revoked_at, sealed = (
-            row
-        )
-        body = _decode(self._sealer.open("push", "devices", device_id, sealed))
-        return Device(
-            id=device_id,
-            org=org,
-            user_id=user_id,
-            jkt=jkt,
-            public_key=public_key,
-            status=status,
-            ctr=ctr,
-            certificate=certificate,
-            name=body.name,
-            platform=body.platform,
-            endpoint=body.endpoint,
-            p256dh=body.p256dh,
-            auth=body.auth,
-            created_at=created_at,
-            revoked_at=revoked_at,
-        )
+        return _built(row, _decode(self._sealer.open("push", "devices", row[0], row[10])))
+
+
+def _built(row: Row, body: _Body) -> Device:
+    device_id, org, user_id, jkt, public_key, status, ctr, certificate, created_at, revoked_at = row[:10]
+    return Device(
+        id=device_id,
+        org=org,
+        user_id=user_id,
+        jkt=jkt,
+        public_key=public_key,
+        status=status,
+        ctr=ctr,
+        certificate=certificate,
+        name=body.name,
+        platform=body.platform,
+        endpoint=body.endpoint,
+        p256dh=body.p256dh,
+        auth=body.auth,
+        created_at=created_at,
+        revoked_at=revoked_at,
+    )
+
+
+def _not_found() -> RefusedError:
+    return RefusedError("not_found", "There is no such device.")

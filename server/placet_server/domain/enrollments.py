@@ -15,40 +15,34 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import structs
 
 from placet_protocol import documents
-from placet_protocol.errors import ProtocolError
-from placet_protocol.jose import b64u, unb64u
+from placet_protocol.jose import b64u
 from placet_protocol.otpauth import EnrollmentUri
 from placet_server.domain import invitations, joining, outbox
 from placet_server.domain.applications import Applications
 from placet_server.domain.audit import leaf
 from placet_server.domain.devices import Devices
 from placet_server.domain.ids import is_id, new_id
-from placet_server.domain.invitations import Invitation, Terms
+from placet_server.domain.invitations import Invitation, Terms, ended
 from placet_server.domain.notices import Notices
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.softtokens import SoftTokens
 from placet_server.domain.users import Users
 from placet_server.domain.values import (
     Application,
-    ApprovalDraft,
     Caller,
-    Created,
     Device,
     Enrollment,
     Redeemed,
     User,
-    UserRef,
 )
+from placet_server.domain.vouching import Ask, Vouching
 from placet_server.ports import Bus, Entropy, Sealer, Signer, Step, Store, plan, step
-
-Ask = Callable[[Caller, UserRef, ApprovalDraft, int], Awaitable[Created]]
-"""Asks a person on their active devices, as ``Approvals.create`` does."""
 
 _LAPS: Final = 16
 
@@ -81,7 +75,7 @@ class Enrollments:
         self._devices = devices
         self._soft_tokens = soft_tokens
         self._notices = notices
-        self._ask_person = ask
+        self._vouching = Vouching(store, devices, ask)
         self._public_url = public_url
 
     async def open(
@@ -101,7 +95,7 @@ class Enrollments:
         the person's. Raises ``reason_required``, ``forbidden``, ``user_not_found`` and ``idempotency_conflict``.
         """
         may = "devices:admin" in caller.scopes
-        if not (may and reason) and await self._is_further(user.id):
+        if not (may and reason) and await self._vouching.is_further(user.id):
             if may:
                 raise RefusedError("reason_required", "The user has or had a device: say why one is added.")
             if not await self._devices.count_active(user.id):
@@ -144,19 +138,15 @@ class Enrollments:
     async def redeem(self, enrollment_id: str, document: str, now: int) -> Redeemed:
         """Take a device's signed wish to join; of many devices with one token only one gets an answer.
 
-        Raises ``not_found``, ``enrollment_ended`` (used, expired, void), and ``enrollment_refused`` for a document or
-        token that is not good and for a key that is a device's already; five bad tokens void the enrolment.
+        The same device gets the same answer again while the invitation lives, since its first may have been lost on the
+        way. Raises ``not_found``, ``enrollment_ended`` (used by another, expired, void), and ``enrollment_refused`` for a
+        document or token that is not good and for a key that is a device's already; five bad tokens void the enrolment.
         """
         invitation = await self._read(enrollment_id)
-        if invitation.as_of(now).status != "open":
-            raise _ended()
-        try:
-            wish, key = documents.read_enroll(document, aud=self._public_url, eid=enrollment_id)
-        except ProtocolError as error:
-            raise RefusedError(
-                "enrollment_refused", f"The device's document is not good: {error.detail}."
-            ) from None
-        if not hmac.compare_digest(hashlib.sha256(unb64u(wish.tkn)).digest(), invitation.token_hash):
+        if await self._lapsed(invitation, now) or invitation.status != "open":
+            return await self._again(invitation, document, now)
+        wish, key = joining.read(document, self._public_url, enrollment_id)
+        if not joining.has_token(wish, invitation):
             await self._bad_token(invitation, now)
         application, user = await self._parties(invitation)
         # The salt is drawn after the device has committed to its key and leaves only with the winner's certificate:
@@ -190,7 +180,7 @@ class Enrollments:
             )
         )
         if failed == 1:
-            raise _ended()
+            return await self._again(await self._read(enrollment_id), document, now)
         if failed:
             raise RefusedError("enrollment_refused", "This key belongs to a device already: make a new one.")
         self._changed(enrollment_id, user.id)
@@ -211,9 +201,9 @@ class Enrollments:
             if status == "open":
                 raise RefusedError("device_pending", "No device has used this enrolment yet.")
             if status != "redeemed":
-                raise _ended()
+                raise ended()
             application, user = await self._parties(invitation)
-            allowed = await self._allowed(invitation, application, user, now)
+            allowed = await self._vouching.allowed(invitation, application, user, now)
             right = hmac.compare_digest(
                 (invitation.terms.check or "").encode(), check[:16].encode("utf-8", "replace")
             )
@@ -234,6 +224,33 @@ class Enrollments:
             await self._end(invitation, step(invitations.EXPIRE, invitation.id, now), "expired", now)
         return len(due)
 
+    async def _again(self, invitation: Invitation, document: str, now: int) -> Redeemed:
+        """The answer to the device that has redeemed an invitation; raises ``enrollment_ended`` for everybody else."""
+        device = None if invitation.device is None else await self._devices.by_id(invitation.device)
+        if (
+            device is None
+            or device.status == "revoked"
+            or invitation.status not in {"redeemed", "confirmed"}
+            or invitation.expires_at <= now
+            or not joining.is_from(document, self._public_url, invitation, device)
+        ):
+            raise ended()
+        application, user = await self._parties(invitation)
+        # Who answered the first time may have died before it came to this. Asking anew is left to the confirmation.
+        if device.status == "pending" and not await self._vouching.is_needed(invitation):
+            await self._advance(invitation.id, application, user, device, now)
+            device = await self._devices.by_id(device.id) or device
+        uri = await self._soft_tokens.issued(user, device.id)
+        sealed_uri = None if uri is None else joining.sealed_to(device, uri, self._entropy)
+        return Redeemed(device, device.certificate, sealed_uri)
+
+    async def _lapsed(self, invitation: Invitation, now: int) -> bool:
+        """Whether the time is over; if so that is written down before it is told, and no clock set back undoes it."""
+        lapsed = invitation.status in {"open", "redeemed"} and invitation.expires_at <= now
+        if lapsed:
+            await self._end(invitation, step(invitations.EXPIRE, invitation.id, now), "expired", now)
+        return lapsed
+
     async def _read(self, enrollment_id: str) -> Invitation:
         row = await self._store.row(invitations.BY_ID, (enrollment_id,)) if is_id(enrollment_id) else None
         if row is None:
@@ -245,22 +262,13 @@ class Enrollments:
         invitation = await self._read(enrollment_id)
         if invitation.org != org:
             raise RefusedError("not_found", "There is no such enrolment.")
-        if invitation.status != "redeemed" or await self._answer(invitation, now) in {
-            None,
-            "pending",
-            "approved",
-        }:
+        if await self._lapsed(invitation, now):
+            return await self._read(enrollment_id)
+        going_on = {None, "pending", "approved"}
+        if invitation.status != "redeemed" or await self._vouching.answer(invitation, now) in going_on:
             return invitation
         await self._end(invitation, step(invitations.VOID, invitation.id), "void", now)
         return await self._read(enrollment_id)
-
-    async def _answer(self, invitation: Invitation, now: int) -> str | None:
-        """The state of the question to the active devices, None when it was not asked."""
-        if invitation.ask is None:
-            return None
-        row = await self._store.row(invitations.ASKED, (invitation.ask,))
-        status, expires_at = row or ("expired", 0)
-        return "expired" if status == "pending" and expires_at <= now else str(status)
 
     async def _parties(self, invitation: Invitation) -> tuple[Application, User]:
         try:
@@ -268,14 +276,14 @@ class Enrollments:
                 invitation.user_id
             )
         except RefusedError:
-            raise _ended() from None
+            raise ended() from None
 
     async def _bad_token(self, invitation: Invitation, now: int) -> None:
         entry = leaf(now, "enrollment.bad_token", invitation.org, invitation.id)
         if await self._store.write(
             plan(step(invitations.BAD_TOKEN, invitations.BAD_TOKENS_MAX, invitation.id, now), leaf=entry)
         ):
-            raise _ended()
+            raise ended()
         self._bus.publish("enrollment", invitation.id)
         raise RefusedError("enrollment_refused", "The token is not the one of this enrolment.")
 
@@ -284,51 +292,13 @@ class Enrollments:
     ) -> bool:
         """What follows a redemption by itself: the question to active devices, or, by policy, the confirmation."""
         invitation = await self._read(enrollment_id)
-        if await self._needs_yes(invitation):
-            await self._ask(invitation, application, user, device, now)
+        if await self._vouching.is_needed(invitation):
+            await self._vouching.ask(invitation, application, user, device, now)
             return False
         if application.policies.enrollment_confirmation == "required":
             return False
         allowed = invitation.terms.authorized
         return await self._confirmed(invitation, application, user, now, allowed=allowed)
-
-    async def _needs_yes(self, invitation: Invitation) -> bool:
-        return not invitation.terms.authorized and await self._is_further(invitation.user_id)
-
-    async def _is_further(self, user_id: str) -> bool:
-        """Whether the user has or ever had an active device."""
-        active = await self._devices.count_active(user_id)
-        return active > 0 or await self._store.row(invitations.JOINED, (user_id,)) is not None
-
-    async def _allowed(self, invitation: Invitation, application: Application, user: User, now: int) -> bool:
-        """Whether the device may join beside active ones; raises ``device_pending`` when it must wait for a yes."""
-        if not await self._needs_yes(invitation):
-            return invitation.terms.authorized
-        answer = await self._answer(invitation, now)
-        if answer is None and invitation.device is not None:
-            device = await self._devices.by_id(invitation.device)
-            if device is not None:
-                await self._ask(invitation, application, user, device, now)
-        if answer != "approved":
-            raise RefusedError(
-                "device_pending", "An active device of this user has to allow the new one first."
-            )
-        return True
-
-    async def _ask(
-        self, invitation: Invitation, application: Application, user: User, device: Device, now: int
-    ) -> None:
-        """Ask on the active devices; when the fatigue rules forbid it now, confirming asks again."""
-        policies = structs.replace(application.policies, approval_number="none")
-        caller = Caller(structs.replace(application, policies=policies), "enrollment", frozenset())
-        draft = joining.question(device, invitation.expires_at, now)
-        try:
-            created = await self._ask_person(caller, user, draft, now)
-        except RefusedError:
-            return
-        entry = leaf(now, "enrollment.asked", user.org, invitation.id, approval=created.approval.id)
-        asked = step(invitations.SET_ASK, created.approval.id, invitation.id, now)
-        await self._store.write(plan(asked, leaf=entry))
 
     async def _confirmed(
         self, invitation: Invitation, application: Application, user: User, now: int, *, allowed: bool
@@ -337,7 +307,7 @@ class Enrollments:
         assert invitation.device is not None
         device = await self._devices.by_id(invitation.device)
         if device is None:
-            raise _ended()
+            raise ended()
         text = f"The device “{device.name}” was added to your account."
         notice = self._notices.step(user.id, "device.added", text, now)
         data = {
@@ -380,7 +350,7 @@ class Enrollments:
         steps = []
         if ends and invitation.device is not None:
             steps.append(step(invitations.END_DEVICE, now, invitation.device))
-            steps.append(step(invitations.DROP_TOKEN, invitation.device))
+            steps.append(step(invitations.DROP_TOKEN, invitation.user_id, invitation.device))
         entry = leaf(now, f"enrollment.{word}", invitation.org, invitation.id)
         if await self._store.write(plan(guard, *steps, leaf=entry)):
             return False
@@ -392,9 +362,3 @@ class Enrollments:
     def _changed(self, enrollment_id: str, user_id: str) -> None:
         self._bus.publish("enrollment", enrollment_id)
         self._bus.publish("user", user_id)
-
-
-def _ended() -> RefusedError:
-    return RefusedError(
-        "enrollment_ended", "This enrolment was used, has expired or is void: start a new one."
-    )

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Enrollment, EnrollmentStatus
 from placet_server.ports import Row, Sealer, Sql
 
@@ -74,7 +75,7 @@ END_DEVICE: Final = Sql(
     "UPDATE devices SET status = 'revoked', revoked_at = ? WHERE id = ? AND status = 'pending'",
 )
 DROP_TOKEN: Final = Sql(
-    "device_token_drop", "DELETE FROM soft_tokens WHERE device = ? AND status = 'pending'"
+    "device_token_drop", "DELETE FROM soft_tokens WHERE user_id = ? AND device = ? AND status = 'pending'"
 )
 
 
@@ -125,6 +126,13 @@ def sealed(sealer: Sealer, enrollment_id: str, terms: Terms) -> bytes:
 def opened(sealer: Sealer, row: Row) -> Invitation:
     """The enrolment of a row of ``BY_ID``; raises ``UnsealableError``."""
     return with_terms(row, _decode(sealer.open("pii", "enrollments", row[0], row[11])))
+
+
+def ended() -> RefusedError:
+    """What everybody hears for whom an invitation is over."""
+    return RefusedError(
+        "enrollment_ended", "This enrolment was used, has expired or is void: start a new one."
+    )
 
 
 def with_terms(row: Row, terms: Terms) -> Invitation:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey, derive_private_key
 
 from placet_protocol import documents, sealing
 from placet_protocol.approval import NAME_MAX
+from placet_protocol.errors import ProtocolError
 from placet_protocol.jose import b64u, public_key_bytes, thumbprint, unb64u
 from placet_protocol.text import visible
 from placet_server.domain.invitations import Invitation
+from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import ApprovalDraft, Device
 from placet_server.ports import Entropy, Signer
 
@@ -58,6 +62,31 @@ def device(
         auth=unb64u(wish.push.auth),
         created_at=now,
     )
+
+
+def read(document: str, issuer: str, enrollment_id: str) -> tuple[documents.Enroll, EllipticCurvePublicKey]:
+    """The wish and the key that signed it; raises ``enrollment_refused``."""
+    try:
+        return documents.read_enroll(document, aud=issuer, eid=enrollment_id)
+    except ProtocolError as error:
+        raise RefusedError(
+            "enrollment_refused", f"The device's document is not good: {error.detail}."
+        ) from None
+
+
+def has_token(wish: documents.Enroll, invitation: Invitation) -> bool:
+    """Whether the wish names the one-time token, compared in constant time."""
+    return hmac.compare_digest(hashlib.sha256(unb64u(wish.tkn)).digest(), invitation.token_hash)
+
+
+def is_from(document: str, issuer: str, invitation: Invitation, device: Device) -> bool:
+    """Whether this is a wish of the very device that has redeemed the invitation: same token, same keys."""
+    try:
+        wish, key = read(document, issuer, invitation.id)
+    except RefusedError:
+        return False
+    keys = (thumbprint(key), unb64u(wish.push.p256dh), unb64u(wish.push.auth))
+    return has_token(wish, invitation) and keys == (device.jkt, device.p256dh, device.auth)
 
 
 def sealed_to(receiver: Device, text: str, entropy: Entropy) -> bytes:

@@ -80,7 +80,11 @@ _COUNT: Final = Sql(
     "soft_tokens_count", "SELECT count(*) FROM soft_tokens WHERE user_id = ? AND status = 'confirmed'"
 )
 _ALLOW: Final = Sql(
-    "soft_token_allow", "UPDATE soft_tokens SET status = 'confirmed', expires_at = NULL WHERE device = ?"
+    "soft_token_allow",
+    "UPDATE soft_tokens SET status = 'confirmed', expires_at = NULL WHERE user_id = ? AND device = ?",
+)
+_OF_DEVICE: Final = Sql(
+    "soft_token_of_device", "SELECT id, sealed FROM soft_tokens WHERE user_id = ? AND device = ?"
 )
 _OF_USER: Final = Sql(
     "soft_tokens_of_user",
@@ -219,12 +223,17 @@ class SoftTokens:
             now + PENDING_MS,
             sealed,
         )
-        return add, _uri(msgspec.structs.replace(seed, name=user.name or str(user.tfa_id)), issuer)
+        return add, _device_uri(seed, user)
+
+    async def issued(self, user: User, device_id: str) -> str | None:
+        """The URI of the soft token that ``issue`` gave a device, for that device alone; None when it has none."""
+        row = await self._store.row(_OF_DEVICE, (user.id, device_id))
+        return None if row is None else _device_uri(self._seed(*row), user)
 
     @staticmethod
     def allow_steps(user: UserRef, device_id: str) -> tuple[Step, ...]:
         """The steps that make the codes of a confirmed device's token count, and forget its user's failures."""
-        return step(_ALLOW, device_id), limits.reset(_subject(user.org, user.tfa_id))
+        return step(_ALLOW, user.id, device_id), limits.reset(_subject(user.org, user.tfa_id))
 
     async def of_user(self, user: User, now: int = 0) -> tuple[SoftToken, ...]:
         """The soft tokens of a user, oldest first, without those that ended unconfirmed before ``now``."""
@@ -349,6 +358,11 @@ class SoftTokens:
 
 def _subject(org: str, tfa_id: int) -> bytes:
     return f"totp {org} {tfa_id}".encode()
+
+
+def _device_uri(seed: _Seed, user: User) -> str:
+    """The URI of a device's token: it is kept under the name of who issued it, and shows whose it is."""
+    return _uri(msgspec.structs.replace(seed, name=user.name or str(user.tfa_id)), seed.name)
 
 
 def _uri(seed: _Seed, issuer: str) -> str:
