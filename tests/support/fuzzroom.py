@@ -30,6 +30,7 @@ _GENEROUS = {
     "approval.max_pending": "100",
     "approval.max_unapproved": "100",
     "limits.failures_max": "100",
+    "limits.lookups_per_minute": "0",
     "callback.hosts": "127.0.0.1",
 }
 

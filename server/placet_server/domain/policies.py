@@ -35,6 +35,7 @@ class Policies(Struct, frozen=True, omit_defaults=True):
     limits_failures_delay: int = 5
     limits_failures_max: int = 100
     limits_requests_per_second: int = 0
+    limits_lookups_per_minute: int = 60
     limits_networks: tuple[str, ...] = ()
     authy_number: str = "none"
     callback_hosts: tuple[str, ...] = ()
@@ -166,6 +167,13 @@ TABLE: Final[tuple[Policy, ...]] = (
         0,
         100_000,
     ),
+    _whole(
+        "limits.lookups_per_minute",
+        "people/min",
+        "People whom one key may look up by id, phone or e-mail; creating new ones does not count; 0: any.",
+        0,
+        100_000,
+    ),
     _other(
         "limits.networks",
         "networks",
@@ -236,7 +244,7 @@ TABLE: Final[tuple[Policy, ...]] = (
     _whole(
         "code.per_ip",
         "messages/h",
-        "Messages by one IP address: the person's where the call names it, else the caller's; 0: any.",
+        "Messages by one IP address: the person's where the call names it; on a face else the caller's; 0: any.",
         0,
         10**6,
     ),

@@ -16,6 +16,7 @@ from placet_server.domain.enrollments import Enrollments
 from placet_server.domain.guard import Guard
 from placet_server.domain.idempotency import Idempotency
 from placet_server.domain.items import Items
+from placet_server.domain.lookups import Lookups
 from placet_server.domain.messages import Messages
 from placet_server.domain.notices import Notices
 from placet_server.domain.organizations import Organizations
@@ -48,6 +49,7 @@ class Domain:
     credentials: Credentials
     calls: CallLog
     users: Users
+    lookups: Lookups
     devices: Devices
     enrollments: Enrollments
     soft_tokens: SoftTokens
@@ -115,6 +117,7 @@ def build(
         credentials=credentials,
         calls=CallLog(store, sealer),
         users=users,
+        lookups=Lookups(store, sealer, entropy, bus),
         devices=devices,
         enrollments=enrollments,
         soft_tokens=soft_tokens,

@@ -84,13 +84,16 @@ class UserRoutes:
         errors |= {name: text for name, text in _malformed(draft).items() if name not in errors}
         if errors:
             return error(request, REFUSALS["user_conflict"], errors)
+        await self._domain.lookups.take(call.by, call.now)
         user, new = await self._domain.users.create(call.by.org, draft, call.now)
         call.note(user=user.tfa_id)
         if new:
+            self._domain.lookups.undo(call.by)
             self._domain.usage.add(call.by.application.id, "users", call.now)
         return ok(request, message="User created successfully.", user={"id": user.tfa_id}, success=True)
 
     async def _status(self, request: web.Request, call: Call) -> web.Response:
+        await self._domain.lookups.take(call.by, call.now)
         user = await self._user(request, call)
         devices = await self._domain.devices.of_user(user.id)
         active = [device for device in devices if device.status == "active"]
@@ -155,6 +158,7 @@ class UserRoutes:
         return ok(request, label=label, issuer=issuer, qr_code=picture, success=True)
 
     async def _phone_number(self, request: web.Request, call: Call) -> web.Response:
+        await self._domain.lookups.take(call.by, call.now)
         user = await self._user(request, call)
         if not switch(call.by, "phone_number_export"):
             return disabled(request, call.by, "60154", "Phone number export is not enabled.")
@@ -171,6 +175,7 @@ class UserRoutes:
 
     async def _registration(self, request: web.Request, call: Call) -> web.Response:
         text = parameter(await params.read(request), "custom_user_id")
+        await self._domain.lookups.take(call.by, call.now)
         try:
             user = await self._domain.users.ref(call.by.org, user_number(text))
         except RefusedError:

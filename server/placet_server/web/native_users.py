@@ -73,15 +73,20 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, domain: Domain) -> 
                 "forbidden", "tfa_id: bringing an id along needs a key with scope devices:admin."
             )
         draft = UserDraft(wanted.country_code, wanted.phone, wanted.email, wanted.name, wanted.tfa_id)
+        await domain.lookups.take(call.by, call.now)
         user, new = await users.create(call.by.org, draft, call.now)
+        if new:
+            domain.lookups.undo(call.by)
         return reply(201 if new else 200, _answer(user))
 
     async def listing(request: web.Request, call: Call) -> web.Response:
         wanted = query(request, UsersQuery)
+        await domain.lookups.take(call.by, call.now)
         page = await users.page(call.by.org, wanted.after, wanted.limit)
         return reply(200, UsersPage([_answer(user) for user in page.items], page.next))
 
     async def get(request: web.Request, call: Call) -> web.Response:
+        await domain.lookups.take(call.by, call.now)
         user = await users.by_tfa_id(call.by.org, int(request.match_info["tfa_id"]))
         tokens = await domain.soft_tokens.of_user(user, call.now)
         confirmed = sum(token.status == "confirmed" for token in tokens)
