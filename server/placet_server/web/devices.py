@@ -283,24 +283,41 @@ _ENROLL: Final = Doc(
     EnrolledAnswer,
     media=JOSE,
     refusals=("enrollment_refused", "enrollment_ended", "reason_required", "unsupported_media_type"),
-    headers=(NONCE_HEADER,),
+    answer_headers=(NONCE_HEADER,),
+    open="Devices come here without a key: a token of 256 bits opens one invitation once, within ten minutes.",
 )
 _DECIDE: Final = Doc(
     "Answer a request",
     DecidedAnswer,
     media=JOSE,
     refusals=("invalid_decision", "already_decided", "rate_limited", "unsupported_media_type"),
+    open="The signature in the body proves the device, and one request takes one answer.",
 )
 _ITEMS: Final = Doc(
     "What waits for the device",
     ItemsAnswer,
     query=WaitQuery,
     refusals=_PROOF_REFUSALS,
-    headers=(NONCE_HEADER,),
+    answer_headers=(NONCE_HEADER,),
+    proven=True,
 )
 _ACKS: Final = Doc(
-    "Acknowledge items", dict[str, str], body=AcksBody, refusals=_PROOF_REFUSALS, headers=(NONCE_HEADER,)
+    "Acknowledge items",
+    dict[str, str],
+    body=AcksBody,
+    refusals=_PROOF_REFUSALS,
+    answer_headers=(NONCE_HEADER,),
+    proven=True,
 )
-_SELF: Final = Doc("The device itself", SelfAnswer, refusals=_PROOF_REFUSALS, headers=(NONCE_HEADER,))
-_LEAVE: Final = Doc("Stop being a device", SelfAnswer, refusals=_PROOF_REFUSALS, headers=(NONCE_HEADER,))
-_SOCKET: Final = Doc("The device socket (WebSocket)", status=101, refusals=("forbidden",))
+_SELF: Final = Doc(
+    "The device itself", SelfAnswer, refusals=_PROOF_REFUSALS, answer_headers=(NONCE_HEADER,), proven=True
+)
+_LEAVE: Final = Doc(
+    "Stop being a device", SelfAnswer, refusals=_PROOF_REFUSALS, answer_headers=(NONCE_HEADER,), proven=True
+)
+_SOCKET: Final = Doc(
+    "The device socket (WebSocket)",
+    status=101,
+    refusals=("forbidden",),
+    open="The first frame proves the device's key within ten seconds, or the socket ends.",
+)

@@ -70,7 +70,8 @@ class Doc(NamedTuple):
     """What the published description says of a route; the types are those that validate.
 
     ``body`` None: the route takes no body (or, with ``media``, one of that type). ``refusals`` are the codes beyond
-    those that every route may answer.
+    those that every route may answer. A route without a scope says in ``open`` why it needs no key and what bounds it,
+    or that a device's key proves each call (``proven``).
     """
 
     summary: str
@@ -83,6 +84,9 @@ class Doc(NamedTuple):
     headers: tuple[str, ...] = ()
     media: str = "application/json"
     answer_media: str = "application/json"
+    answer_headers: tuple[str, ...] = ()
+    proven: bool = False
+    open: str = ""
 
 
 class Route(NamedTuple):

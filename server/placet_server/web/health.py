@@ -13,6 +13,8 @@ from placet_server.ports import Sql, Store
 from placet_server.web.gate import UNAVAILABLE_RETRY, Call, Doc, Gate
 from placet_server.web.wire import reply
 
+_OPEN: Final = "Supervisors have no key; the answer is one word."
+
 _READY: Final = Sql("ready", "SELECT 1")
 
 
@@ -34,5 +36,9 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, store: Store) -> No
         await store.row(_READY)
         return reply(200, Health())
 
-    gate.add(router, "GET", "/healthz", live, face=face, doc=Doc("Whether the process lives", Health))
-    gate.add(router, "GET", "/readyz", ready, face=face, doc=Doc("Whether it can serve now", Health))
+    gate.add(
+        router, "GET", "/healthz", live, face=face, doc=Doc("Whether the process lives", Health, open=_OPEN)
+    )
+    gate.add(
+        router, "GET", "/readyz", ready, face=face, doc=Doc("Whether it can serve now", Health, open=_OPEN)
+    )

@@ -100,7 +100,11 @@ def mount(
         "/.well-known/jwks.json",
         jwks,
         face=nobody,
-        doc=Doc("The keys under which the server's documents verify", Jwks),
+        doc=Doc(
+            "The keys under which the server's documents verify",
+            Jwks,
+            open="Public keys are for everybody who verifies a receipt.",
+        ),
     )
     gate.add(
         router,
@@ -108,6 +112,6 @@ def mount(
         "/errors",
         errors,
         face=nobody,
-        doc=Doc("What each error code means", answer_media="text/html"),
+        doc=Doc("What each error code means", answer_media="text/html", open="A constant page without data."),
     )
     return face

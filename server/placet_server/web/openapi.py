@@ -13,11 +13,12 @@ from aiohttp import web
 
 from placet_server.domain.refusals import CODES, Code
 from placet_server.faces import Face
+from placet_server.web import facedocs
 from placet_server.web.gate import Call, Doc, Gate, Route
 from placet_server.web.problems import HEADERS, TABLE
 
-PUBLISHED: Final = frozenset({"native", "device"})
-"""Faces whose routes are described here; the others follow documents of their own."""
+TYPED: Final = frozenset({"native", "device"})
+"""Faces whose bodies and answers are types of this program; the others follow documents of their own."""
 
 PROOF: Final = "Placet-Proof"
 _VARIABLE: Final = re.compile(r"\{([a-z_]+):((?:[^{}]|\{[^{}]*\})+)\}")
@@ -51,15 +52,22 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face) -> None:
         response.headers["Cache-Control"] = "public, max-age=300"
         return response
 
-    gate.add(router, "GET", "/openapi.json", get, face=face, doc=Doc("This description", dict[str, Any]))
+    gate.add(
+        router,
+        "GET",
+        "/openapi.json",
+        get,
+        face=face,
+        doc=Doc("This description", dict[str, Any], open="A constant document without data."),
+    )
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
-    """The OpenAPI document of all published routes."""
-    shown = [route for route in routes if route.face in PUBLISHED]
+    """The OpenAPI document of these routes."""
+    shown = {(route.method, facedocs.usual(route.path)): route for route in reversed(list(routes))}
     kinds = [
         kind
-        for route in shown
+        for route in shown.values()
         if route.doc
         for kind in (route.doc.answer, route.doc.body, route.doc.query)
         if kind is not None
@@ -68,9 +76,16 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     components["Problem"]["properties"]["code"] = {"type": "string", "enum": list(CODES)}
     by_kind = dict(zip([_key(kind) for kind in kinds], schemas, strict=False))
     paths: dict[str, dict[str, Any]] = {}
-    for route in shown:
-        path = _VARIABLE.sub(r"{\1}", route.path)
-        paths.setdefault(path, {})[route.method.lower()] = _operation(route, by_kind, components)
+    for (method, path), route in reversed(shown.items()):
+        typed = route.face in TYPED
+        told = _operation(route, by_kind, components) if typed else facedocs.operation(method, path)
+        if variables := _path_parameters(route):
+            told["parameters"] = variables + told.get("parameters", [])
+        paths.setdefault(path, {})[method.lower()] = {
+            "tags": [route.face],
+            "operationId": _operation_id(method, path, route.face),
+            **told,
+        }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -84,6 +99,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
             "securitySchemes": {
                 "apiKey": {"type": "http", "scheme": "bearer", "description": "plk_… of an application"},
                 "deviceProof": {"type": "apiKey", "in": "header", "name": PROOF},
+                **facedocs.SCHEMES,
             },
         },
     }
@@ -91,30 +107,20 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 
 def _operation(route: Route, schemas: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
     doc = route.doc or Doc(f"{route.method} {route.path}")
-    parameters = [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string", "pattern": f"^{pattern}$"},
-        }
-        for name, pattern in _VARIABLE.findall(route.path)
-    ]
-    if doc.query is not None:
-        parameters += _query_parameters(schemas[_key(doc.query)], components)
+    parameters = [] if doc.query is None else _query_parameters(schemas[_key(doc.query)], components)
     parameters += [
         {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
         for name in doc.headers
-        if name != PROOF
     ]
     operation: dict[str, Any] = {
         "summary": doc.summary,
-        "operationId": _operation_id(route),
         "security": _security(route, doc),
         "responses": _responses(route, doc, schemas),
     }
     if route.scope:
         operation["description"] = f"Needs a key with scope `{route.scope}`."
+    elif doc.open:
+        operation["description"] = doc.open
     if parameters:
         operation["parameters"] = parameters
     if doc.body is not None:
@@ -128,7 +134,21 @@ def _operation(route: Route, schemas: dict[str, Any], components: dict[str, Any]
 def _security(route: Route, doc: Doc) -> list[dict[str, list[str]]]:
     if route.scope is not None:
         return [{"apiKey": []}]
-    return [{"deviceProof": []}] if PROOF in doc.headers else []
+    return [{"deviceProof": []}] if doc.proven else []
+
+
+def _path_parameters(route: Route) -> list[dict[str, Any]]:
+    if route.path.startswith("/{"):  # a path in another spelling
+        return []
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "pattern": f"^(?:{pattern})$" if "|" in pattern else f"^{pattern}$"},
+        }
+        for name, pattern in _VARIABLE.findall(route.path)
+    ]
 
 
 def _responses(route: Route, doc: Doc, schemas: dict[str, Any]) -> dict[str, Any]:
@@ -137,16 +157,10 @@ def _responses(route: Route, doc: Doc, schemas: dict[str, Any]) -> dict[str, Any
         answer["content"] = {doc.answer_media: {"schema": schemas[_key(doc.answer)]}}
     elif doc.status == 200:
         answer["content"] = {doc.answer_media: {"schema": {"type": "string"}}}
+    if doc.answer_headers:
+        answer["headers"] = {name: {"schema": {"type": "string"}} for name in doc.answer_headers}
     responses = {str(status): answer for status in sorted({doc.status, *doc.other_statuses})}
-    codes = set(doc.refusals) | set(_ALWAYS)
-    if route.scope is not None:
-        codes |= set(_WITH_KEY)
-    if doc.body is not None:
-        codes |= set(_WITH_BODY)
-    if doc.query is not None:
-        codes.add("invalid_request")
-    if _VARIABLE.search(route.path):
-        codes.add("not_found")
+    codes = _codes(route, doc)
     by_status: dict[int, list[str]] = {}
     for code in CODES:
         if code in codes:
@@ -159,6 +173,20 @@ def _responses(route: Route, doc: Doc, schemas: dict[str, Any]) -> dict[str, Any
     return responses
 
 
+def _codes(route: Route, doc: Doc) -> set[Code]:
+    """Every code that a route may answer."""
+    codes = set(doc.refusals) | set(_ALWAYS)
+    if route.scope is not None:
+        codes |= set(_WITH_KEY)
+    if doc.body is not None:
+        codes |= set(_WITH_BODY)
+    if doc.query is not None:
+        codes.add("invalid_request")
+    if _VARIABLE.search(route.path):
+        codes.add("not_found")
+    return codes
+
+
 def _query_parameters(schema: dict[str, Any], components: dict[str, Any]) -> list[dict[str, Any]]:
     resolved = components[schema["$ref"].rpartition("/")[2]]
     required = set(resolved.get("required", ()))
@@ -168,10 +196,12 @@ def _query_parameters(schema: dict[str, Any], components: dict[str, Any]) -> lis
     ]
 
 
-def _operation_id(route: Route) -> str:
-    words = [word for word in re.split(r"[^a-z]+", _VARIABLE.sub("", route.path).lower()) if word != "v"]
-    suffix = "_by_id" if route.path.endswith("}") or "/{id:" in route.path else ""
-    return "_".join([route.method.lower(), *filter(None, words)]) + suffix
+def _operation_id(method: str, path: str, face: str) -> str:
+    if face not in TYPED:
+        return f"{face}_{method.lower()}_{re.sub(r'[^a-z]+', '_', path.lower()).strip('_')}"
+    words = [word for word in re.split(r"[^a-z]+", re.sub(r"\{\w+\}", "", path).lower()) if word != "v"]
+    suffix = "_by_id" if path.endswith("}") or "/{id}" in path else ""
+    return "_".join([method.lower(), *filter(None, words)]) + suffix
 
 
 def _key(kind: Any) -> str:  # noqa: ANN401 - any type that msgspec knows
