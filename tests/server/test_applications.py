@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import re
 import zlib
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from placet_server.domain.apikeys import new_api_key, read_api_key
+from placet_server.domain.policies import TABLE
 from placet_server.domain.refusals import RefusedError
 from placet_server.ports import Sql, plan, step
 from placet_server.testing import SeededEntropy
@@ -154,6 +156,23 @@ async def test_changed_policies_are_seen_at_once(tmp_path: Path) -> None:
             await code_of(applications.set_policies("Shop", {"approval.tll": "1"}, w.now))
             == "invalid_request"
         )
+
+
+async def test_every_policy_can_be_set_again_and_again(tmp_path: Path) -> None:
+    """Each policy takes its own default and another value in turn, whatever was set before."""
+    async with world(tmp_path) as w:
+        applications = w.domain.applications
+        await applications.add("Shop", ("users",), w.now)
+        for _ in range(2):
+            for policy in TABLE:
+                value = policy.default
+                text = ",".join(value) if isinstance(value, tuple) else str(value).lower()
+                text = str(value) if policy.type == "language" else text
+                async with asyncio.timeout(5):
+                    changed = await applications.set_policies("Shop", {policy.name: text}, w.now)
+                assert getattr(changed.policies, policy.field) == value
+            async with asyncio.timeout(5):
+                await applications.set_policies("Shop", {"code.lines": "mobile"}, w.now)
 
 
 async def test_webhooks_have_secrets_of_their_own(tmp_path: Path) -> None:

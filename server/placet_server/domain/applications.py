@@ -50,6 +50,7 @@ _BY_NAME: Final = Sql(
     "application_by_name",
     f"SELECT {_COLUMNS} FROM applications WHERE org = ? AND name = ?",  # noqa: S608 - constant text
 )
+_POLICIES: Final = Sql("application_policies", "SELECT policies FROM applications WHERE id = ?")
 _SET_POLICIES: Final = Sql(
     "application_set_policies", "UPDATE applications SET policies = ? WHERE id = ? AND policies = ?"
 )
@@ -185,9 +186,13 @@ class Applications:
         """The application with these policies changed; raises ``invalid_request`` naming the nearest known one."""
         while True:
             application = await self.named(name)
-            policies = parse(pairs, application.policies)
+            row = await self._store.row(_POLICIES, (application.id,))
+            if row is None:
+                continue  # removed in this moment: now it has no name, either
+            policies = parse(pairs, msgspec.json.decode(row[0], type=Policies))
             changed = plan(
-                step(_SET_POLICIES, _encode(policies), application.id, _encode(application.policies)),
+                # As they were read, byte for byte: what is encoded anew may leave out other defaults.
+                step(_SET_POLICIES, _encode(policies), application.id, row[0]),
                 leaf=leaf(now, "application.policies_set", application.org, application.id, **dict(pairs)),
             )
             if await self._store.write(changed) == 0:
