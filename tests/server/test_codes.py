@@ -134,6 +134,18 @@ async def test_only_the_newest_code_is_tried(tmp_path: Path) -> None:
         assert (await check(w, "1234", code_id="' OR 1 --")).outcome == "unknown"
 
 
+async def test_codes_of_one_millisecond_have_an_order(tmp_path: Path) -> None:
+    """The newest is the one that was made last, though all were made in the same millisecond."""
+    async with world(tmp_path) as w:
+        made = [await issue(w, channels=(), value=f"{number:06d}") for number in range(40)]
+        ids = [each.id for each in made]
+        assert ids == sorted(ids)
+        newest = await w.domain.codes.newest(w.caller, w.now, destination=ANA)
+        assert newest is not None
+        assert newest.id == ids[-1]
+        assert (await check(w, "000039", destination=ANA)).outcome == "matched"
+
+
 async def test_a_code_can_replace_those_before_it(tmp_path: Path) -> None:
     """With ``replaces`` the owner's live codes for the same person and purpose end, no others."""
     async with world(tmp_path) as w:

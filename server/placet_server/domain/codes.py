@@ -18,7 +18,7 @@ from placet_server.domain.checking import Checking
 from placet_server.domain.destinations import Destination, masked
 from placet_server.domain.drafting import Drafting, Wish, opened, own
 from placet_server.domain.guard import Guard, Taken
-from placet_server.domain.ids import is_id, made_at, new_id
+from placet_server.domain.ids import OrderedIds, is_id, made_at
 from placet_server.domain.messages import Messages, owner
 from placet_server.domain.notices import Notices
 from placet_server.domain.onecode import (
@@ -108,6 +108,7 @@ class Codes:
         self._store = store
         self._sealer = sealer
         self._entropy = entropy
+        self._ids = OrderedIds(entropy)  # the newest of a destination counts
         self._guard = guard
         self._messages = messages
         self._drafting = Drafting(sealer, users, guard, messages)
@@ -130,7 +131,7 @@ class Codes:
         ``invalid_request``, ``invalid_text``, ``invalid_destination``, what ``Guard.channels`` raises,
         ``too_many_codes``, ``no_credit`` and ``idempotency_conflict``.
         """
-        code_id = new_id(now, self._entropy)
+        code_id = self._ids.new(now)
         wish = await self._drafting.wish(caller, draft, code_id)
         value = draw(wish.kept.shape, self._entropy) if draft.value is None else own(draft.value)
         if repeatable:
@@ -177,7 +178,7 @@ class Codes:
             raise RefusedError(
                 "too_many_codes", "The last code is still on its way.", retry_after=-(-wait // 1000)
             )
-        new = new_id(now, self._entropy)
+        new = self._ids.new(now)
         wish = self._drafting.bound(caller, kept, row[6], new, ip=row[9], tries=row[2], left=row[3])
         ends = Taken(step(_END, "replaced", code_id, now, row[3]), "ended")
         value = draw(kept.shape, self._entropy)
