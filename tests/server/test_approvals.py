@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ async def test_the_first_showing_is_noted(tmp_path: Path) -> None:
 
 
 async def test_a_request_is_expired_from_the_first_millisecond(tmp_path: Path) -> None:
-    """Reading, polling and listing agree on the end even before anything has been written down."""
+    """Reading, polling and listing agree on the end before any sweep."""
     async with world(tmp_path) as w:
         created = await w.ask()
         approvals, end = w.domain.approvals, created.approval.expires_at
@@ -107,6 +108,51 @@ async def test_a_request_is_expired_from_the_first_millisecond(tmp_path: Path) -
         assert (approval.status, approval.decided_at) == (state.status, state.decided_at) == ("expired", end)
         assert len((await approvals.page(w.application.id, end, status="expired")).items) == 1
         assert (await approvals.page(w.application.id, end, status="pending")).items == ()
+
+
+@pytest.mark.parametrize("way", ["get", "state", "page", "expired", "device"])
+async def test_tim_01_a_request_that_was_told_to_be_expired_stays_so(tmp_path: Path, way: str) -> None:
+    """Once anybody was told of the end it is written down: a clock set back reopens nothing, and no answer counts."""
+    async with world(tmp_path) as w:
+        phone = await w.enrol()
+        created, request = await w.asked()
+        approvals, app, approval_id = w.domain.approvals, w.application.id, created.approval.id
+        end = created.approval.expires_at
+        match way:
+            case "get":
+                told: str = (await approvals.get(app, approval_id, end)).status
+            case "state":
+                told = (await approvals.state(app, approval_id, end)).status
+            case "device":
+                ended = await w.domain.items.end_of(approval_id, end)
+                told = "" if ended is None else ended.status
+            case _:
+                page = await approvals.page(app, end, status="expired" if way == "expired" else None)
+                told = page.items[0].status
+        assert told == "expired"
+        assert await w.endings(created) == ["approval.expired"]
+        w.clock.advance(seconds=-60)
+        assert (await approvals.state(app, approval_id, w.now)).status == "expired"
+        with pytest.raises(RefusedError) as refused:
+            await w.domain.decisions.decide(phone.answer(request, "approve"), w.now)
+        assert (refused.value.code, refused.value.state) == ("already_decided", "expired")
+
+
+async def test_dur_05_an_expired_request_reads_so_while_nothing_can_be_written(tmp_path: Path) -> None:
+    """On a disk that takes no more a request that is over is not told to be open."""
+    async with world(tmp_path) as w:
+        created = await w.ask()
+        approvals, end = w.domain.approvals, created.approval.expires_at
+        ids = (w.application.id, created.approval.id)
+        w.store._writer._connection.execute("PRAGMA query_only = 1")
+        assert (await approvals.get(*ids, end)).status == "expired"
+        assert (await approvals.state(*ids, end)).status == "expired"
+        assert (await approvals.page(w.application.id, end)).items[0].status == "expired"
+        ended = await w.domain.items.end_of(created.approval.id, end)
+        assert ended is not None
+        assert ended.status == "expired"
+        w.store._writer._connection.execute("PRAGMA query_only = 0")
+        assert await w.endings(created) == []
 
 
 async def test_the_sweep_writes_expiries_down(tmp_path: Path) -> None:
@@ -169,6 +215,50 @@ async def test_pages_are_newest_first_and_filtered(tmp_path: Path) -> None:
         )
         assert [each.id for each in between.items] == [made[3].id, made[2].id]
         assert (await approvals.page("another", w.now)).items == ()
+
+
+@pytest.mark.parametrize("others", ["user", "state", "application"])
+async def test_dos_06_a_rare_request_is_found_in_bounded_bites(tmp_path: Path, others: str) -> None:
+    """One behind 20,200 of another user, state or application: three pages, and others get their turns meanwhile."""
+    async with world(tmp_path) as w:
+        oldest, someone = await w.ask(), await w.new_user("5550101")
+        w.clock.advance(seconds=1)
+        many = Sql(
+            "many",
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20200)"
+            " INSERT INTO approvals (id, org, application, user_id, tfa_id, status, created_at, expires_at, sealed)"
+            " SELECT substr(printf('%012x', ? + i / 4), 1, 8) || '-' || substr(printf('%012x', ? + i / 4), 9, 4)"
+            " || printf('-7000-8000-%012x', i), 'default', ?, '', ?, 'denied', ?, ?, x'00' FROM n",
+        )
+        application = "another" if others == "application" else w.application.id
+        await w.store.write(
+            plan(step(many, w.now, w.now, application, someone.tfa_id, w.now, w.now), guards=0)
+        )
+        page_of = partial(
+            w.domain.approvals.page,
+            w.application.id,
+            w.now,
+            tfa_id=w.user.tfa_id if others == "user" else None,
+            status="pending" if others == "state" else None,
+        )
+        turns, ending = [0], asyncio.Event()
+        counting = asyncio.create_task(_count(turns, ending))
+        first = await page_of()
+        second = await page_of(after=first.next)
+        third = await page_of(after=second.next)
+        ending.set()
+        await counting
+        assert first.items == second.items == ()
+        assert [each.id for each in third.items] == [oldest.approval.id]
+        assert third.next is None
+        assert turns[0] >= 30
+
+
+async def _count(turns: list[int], ending: asyncio.Event) -> None:
+    """Count how often the loop came round until the end."""
+    while not ending.is_set():
+        await asyncio.sleep(0)
+        turns[0] += 1
 
 
 async def test_num_03_a_call_cannot_ask_for_less_of_a_number(tmp_path: Path) -> None:

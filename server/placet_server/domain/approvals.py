@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from placet_protocol import documents
@@ -37,12 +38,16 @@ from placet_server.ports import (
     Signer,
     Sql,
     Store,
+    StoreUnavailableError,
     UnsealableError,
     plan,
     step,
 )
 
 PAGE_MAX: Final = 200
+SCANNED_MAX: Final = 10_000
+"""Requests, of all applications, that one page may look at; a page that found less than asked says where to go on."""
+_AT_ONCE: Final = 500
 _ATTEMPTS: Final = 8
 
 _GET: Final = Sql(
@@ -60,6 +65,10 @@ _PAGE: Final = Sql(
     " AND (? < 0 OR tfa_id = ?)"
     " AND (? = '' OR CASE WHEN status = 'pending' AND expires_at <= ? THEN 'expired' ELSE status END = ?)"
     " ORDER BY id DESC LIMIT ?",
+)
+_EDGE: Final = Sql(
+    "approvals_page_edge",
+    "SELECT id FROM approvals WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1 OFFSET ?",
 )
 _OLDEST: Final = Sql(
     "approval_oldest_pending",
@@ -165,6 +174,8 @@ class Approvals:
     async def get(self, application: str, approval_id: str, now: int) -> Approval:
         """One request of this application as of ``now``; raises ``not_found``."""
         row = await self._store.row(_GET, (approval_id, application)) if is_id(approval_id) else None
+        if row is not None and await self._lapsed([row], now):
+            row = await self._store.row(_GET, (approval_id, application))
         if row is None:
             raise _not_found()
         return as_of(opened(self._sealer, row).approval, now)
@@ -175,9 +186,20 @@ class Approvals:
         if row is None:
             raise _not_found()
         state = State._make(row)
-        if state.status == "pending" and state.expires_at <= now:
+        if state.status != "pending" or state.expires_at > now:
+            return state
+        await self.lapse(approval_id, now)
+        row = await self._store.row(_STATE, (approval_id, application))
+        state = state if row is None else State._make(row)
+        if state.status == "pending":
             return state._replace(status="expired", decided_at=state.expires_at)
         return state
+
+    async def lapse(self, approval_id: str, now: int) -> None:
+        """Write down that the time of a request is over, if it is, before anybody is told so."""
+        row = await self._store.row(BY_ID, (approval_id,))
+        if row is not None:
+            await self._lapsed([row], now)
 
     async def page(
         self,
@@ -191,9 +213,10 @@ class Approvals:
         after: str | None = None,
         limit: int = 50,
     ) -> Page:
-        """Requests of an application, newest first, at most 200.
+        """Requests of an application, newest first, at most 200; a page may be short, or empty, and have a next one.
 
         ``created_from`` is included and ``created_to`` is not (ms UTC); ``after`` is the cursor of an earlier page.
+        There is no index by application, user or state: it would cost every request that is made, and lists are rare.
         """
         limit = max(1, min(limit, PAGE_MAX))
         lowest = "" if created_from is None else _first_id(created_from)
@@ -201,11 +224,24 @@ class Approvals:
         if after is not None:
             highest = min(highest, after)
         wanted, number = status or "", -1 if tfa_id is None else tfa_id
-        rows = await self._store.rows(
-            _PAGE, (application, lowest, highest, number, number, wanted, now, wanted, limit + 1)
-        )
-        items = tuple(as_of(opened(self._sealer, row).approval, now) for row in rows[:limit])
-        return Page(items, items[-1].id if len(rows) > limit else None)
+        found: list[Approval] = []
+        for _ in range(SCANNED_MAX // _AT_ONCE):
+            edge = await self._store.row(_EDGE, (lowest, highest, _AT_ONCE - 1))
+            # The cursor is a time, not an id: the request at the edge may be another application's.
+            start = lowest if edge is None else max(lowest, edge[0][:_TIME])
+            rest = limit + 1 - len(found)
+            bounds = (application, start, highest, number, number, wanted, now, wanted, rest)
+            rows = await self._store.rows(_PAGE, bounds)
+            if await self._lapsed(rows, now):
+                rows = await self._store.rows(_PAGE, bounds)
+            found += [as_of(self._read(row).approval, now) for row in rows]
+            if len(found) > limit:
+                return Page(tuple(found[:limit]), found[limit - 1].id)
+            if start == lowest:
+                return Page(tuple(found), None)
+            highest = start
+            await asyncio.sleep(0)  # looking for rare requests must not hold up who calls
+        return Page(tuple(found), highest)
 
     async def cancel(self, application: str, approval_id: str, now: int) -> Approval:
         """Take a question back; raises ``not_found``, and ``not_pending`` with the state when it has ended."""
@@ -284,8 +320,20 @@ class Approvals:
             raise refused
         await self._endings.end(opened(self._sealer, oldest), Ending("superseded", now), now)
 
+    async def _lapsed(self, rows: list[Row], now: int) -> bool:
+        """Whether the time of any of these is over and was not written down; it is now, and they are to be read again.
+
+        What was only told could be undone by a clock that is set back, or contradicted by an answer that is just being
+        written. Where the store cannot write, the time alone has to do.
+        """
+        due = [row for row in rows if row[5] == "pending" and row[8] <= now]
+        if due:
+            with suppress(StoreUnavailableError):
+                await self._expire(due, now)
+        return bool(due)
+
     async def _expire(self, rows: list[Row], now: int) -> int:
-        questions = [self._expiring(row) for row in rows]
+        questions = [self._read(row) for row in rows]
         failed = await asyncio.gather(
             *(
                 self._endings.end(question, Ending("expired", question.approval.expires_at), now)
@@ -294,8 +342,8 @@ class Approvals:
         )
         return failed.count(0)
 
-    def _expiring(self, row: Row) -> Question:
-        """The question of a due row. One whose seal was tampered with ends like others, telling no callback URL."""
+    def _read(self, row: Row) -> Question:
+        """The question of a row; one whose seal was tampered with is listed and ends like others, without its texts."""
         try:
             return opened(self._sealer, row)
         except UnsealableError:
@@ -307,6 +355,10 @@ class Approvals:
 
     def _open_document(self, approval_id: str, kept: bytes) -> str:
         return self._sealer.open("pii", "documents", approval_id, kept).decode()
+
+
+_TIME: Final = len("01890a5d-ac96")
+"""Characters of an id that tell its time."""
 
 
 def _first_id(at: int) -> str:

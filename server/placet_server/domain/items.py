@@ -93,6 +93,9 @@ class Items:
         row = await self._store.row(_STATE, (approval_id,))
         if row is None:
             return Ended(approval_id, "cancelled", None)
+        if row[0] == "pending" and row[2] <= now:
+            await self._approvals.lapse(approval_id, now)
+            row = await self._store.row(_STATE, (approval_id,)) or row
         status, device, expires_at = row
         if status == "pending" and expires_at <= now:
             status = "expired"

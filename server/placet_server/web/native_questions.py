@@ -131,7 +131,7 @@ class ApprovalsQuery(Struct, forbid_unknown_fields=True):
 
 
 class ApprovalsPage(Struct):
-    """A page of requests, newest first; ``next`` goes into ``after``, null at the end."""
+    """A page of requests, newest first; ``next`` goes into ``after``, null at the end. A page may be short before that."""
 
     items: list[ApprovalAnswer]
     next: str | None
