@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple, get_args
@@ -26,6 +26,9 @@ _TAG_BYTES: Final = 16
 _HEAD_BYTES: Final = 1 + _ID_BYTES
 _HEAD_LENGTH: Final = _HEAD_BYTES.to_bytes(4, "big")
 _INDEX_BYTES: Final = 16
+_BLOCK_BYTES: Final = 64  # of SHA-256
+_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class DataKey(NamedTuple):
@@ -43,6 +46,21 @@ class _Cipher(NamedTuple):
     purpose: KeyPurpose
     head: bytes
     aead: AESGCM
+
+
+class _KeyedHash:
+    """HMAC-SHA-256 (RFC 2104) under one key, which is hashed once: a third of the time of a call that begins anew."""
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(_BLOCK_BYTES, b"\0")
+        self._inner = hashlib.sha256(block.translate(_INNER))
+        self._outer = hashlib.sha256(block.translate(_OUTER))
+
+    def __call__(self, data: bytes) -> bytes:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(data)
+        outer.update(inner.digest())
+        return outer.digest()
 
 
 class KeySealer:
@@ -64,7 +82,7 @@ class KeySealer:
             head = bytes((_VERSION,)) + key.id.to_bytes(_ID_BYTES, "big")
             cipher = _Cipher(key.purpose, head, AESGCM(key.secret))
             self._by_head[head] = self._current[key.purpose] = cipher
-        self._subkey = lru_cache(maxsize=256)(lambda label: derived(mac_root, label))
+        self._keyed = lru_cache(maxsize=256)(lambda label: _KeyedHash(derived(mac_root, label)))
 
     def seal(self, purpose: Purpose, table: str, row: str, plaintext: bytes) -> bytes:
         """AES-256-GCM under the purpose's current data key, bound to table and row."""
@@ -92,11 +110,11 @@ class KeySealer:
 
     def index(self, column: str, value: str) -> bytes:
         """16 bytes by which an equal value of the same column is found, and nothing else."""
-        return hmac.digest(self._subkey(f"mac/index/{column}"), value.encode(), "sha256")[:_INDEX_BYTES]
+        return self._keyed(f"mac/index/{column}")(value.encode())[:_INDEX_BYTES]
 
     def mac(self, label: str, *parts: bytes) -> bytes:
         """32 bytes of HMAC-SHA-256 over the length-prefixed parts, under the key of that label."""
-        return hmac.digest(self._subkey(f"mac/label/{label}"), joined(parts), "sha256")
+        return self._keyed(f"mac/label/{label}")(joined(parts))
 
 
 def _place(head: bytes, table: str, row: str) -> bytes:

@@ -121,7 +121,8 @@ class Carrier:
         await self._gateway.close()
 
     async def _carried(self, message: Outgoing) -> Carried:
-        message = structs.replace(message, text=message.text.replace("\r\n", "\n"))
+        if "\r\n" in message.text:
+            message = structs.replace(message, text=message.text.replace("\r\n", "\n"))
         if message.channel not in self.channels:
             return Carried("refused", reason=f"{self.name} does not carry {message.channel}")
         if (fault := objection(message)) is not None:
@@ -202,6 +203,8 @@ def _unclean(line: str) -> bool:
 
 
 def _printable(text: str) -> str:
+    if text.isprintable():
+        return text.strip()
     return "".join(sign if sign.isprintable() else " " for sign in text).strip()
 
 
