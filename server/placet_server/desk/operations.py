@@ -15,6 +15,7 @@ from msgspec import structs
 
 from placet_server.desk import credentials, messages
 from placet_server.desk.desk import Answer, Desk
+from placet_server.desk.doctor import doctor
 from placet_server.domain.ids import new_id
 from placet_server.domain.organizations import DEFAULT_ORG
 from placet_server.domain.outbox import WebhookBody
@@ -251,6 +252,7 @@ COMMANDS: Final[dict[str, Callable[..., Awaitable[Answer]]]] = {
     "application remove": application_remove,
     **credentials.COMMANDS,
     **messages.COMMANDS,
+    "doctor": doctor,
     "user add": user_add,
     "user import": user_import,
     "user list": user_list,
