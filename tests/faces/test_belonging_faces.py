@@ -80,7 +80,7 @@ async def test_api_05_what_others_have_does_not_exist_on_any_face(tmp_path: Path
         _, text = await made.live.call(
             "POST", "/v1/messages", {"phone": "+447700900123", "text": "Secret?"}, key=made.key
         )
-        await made.gateway.count(5)
+        await made.settled()
         user, nobody = made.values["user"], "999999999"
         before = await made.state()
         code, phone, unknown = "code", "7700900123", "7700900999"
@@ -206,10 +206,7 @@ async def test_api_16_no_value_adds_a_recipient_or_a_field(tmp_path: Path) -> No
                     or b"ticket" in said
                     or b"was sent" in said
                 )
-        waiting = Sql("waiting", "SELECT 1 FROM messages WHERE status IN ('queued', 'sending') LIMIT 1")
-        async with asyncio.timeout(20):
-            while await made.live.store.row(waiting) is not None:  # noqa: ASYNC110 - a table tells nobody when it changes
-                await asyncio.sleep(0.02)
+        await made.settled()
         sent = made.gateway.sent
         assert len(HOSTILE) < len(sent) <= claimed
         for message in sent:

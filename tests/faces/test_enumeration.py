@@ -52,7 +52,7 @@ async def test_enu_01_without_a_credential_nothing_tells_who_exists(tmp_path: Pa
     """Every route, crawled by a stranger with ids that exist and ids that do not: status, size and words are the same."""
     async with faces(tmp_path / "data") as made:
         known = await things(made)
-        await made.gateway.count(1)
+        await made.settled()
         before = await made.state()
         pairs = 0
         for each in made.operations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -93,6 +94,13 @@ class Faces(NamedTuple):
             if page.next is None:
                 return found
             after = page.next
+
+    async def settled(self) -> None:
+        """Wait until every message has left or failed."""
+        waiting = Sql("waiting", "SELECT 1 FROM messages WHERE status IN ('queued', 'sending') LIMIT 1")
+        async with asyncio.timeout(20):
+            while await self.live.store.row(waiting) is not None:  # noqa: ASYNC110 - a table tells nobody when it changes
+                await asyncio.sleep(0.02)
 
     async def state(self) -> list[Any]:
         """What would show that a call did something: every table but those of logs, caches and counters of uses."""
