@@ -82,9 +82,13 @@ def test_dec_11_only_pinned_keys_count(jwks: list[dict[str, Any]]) -> None:
 
 
 def test_dec_11_a_kid_in_the_set_is_not_believed() -> None:
-    """Keys are named by their own thumbprint, not by what the set calls them."""
-    with pytest.raises(BadSignatureError):
-        verify(RECEIPT, [{**jose.public_jwk(OTHER_KEY.public_key()), "kid": SERVER_KID}])
+    """Keys are named by their own thumbprint: the right one is found whatever the set calls it, and calls others."""
+    posing = {**jose.public_jwk(OTHER_KEY.public_key()), "kid": SERVER_KID}
+    for name in ("another", jose.thumbprint(OTHER_KEY.public_key()), None):
+        right = {**JWKS[0], "kid": name}
+        assert verify(RECEIPT, [posing, right]) == verify(RECEIPT, [right, posing]) == verify(RECEIPT, JWKS)
+    with pytest.raises(BadSignatureError, match="not in the key set"):
+        verify(RECEIPT, [posing])
 
 
 def test_dec_11_keys_of_before_and_after_a_roll_over_count_together() -> None:
