@@ -7,7 +7,9 @@ import pytest
 
 from placet_server.domain.codes import Issued
 from placet_server.domain.destinations import Destination, email, phone
+from placet_server.domain.mail import MessageDraft
 from placet_server.domain.refusals import RefusedError
+from placet_server.domain.texts import Text
 from placet_server.ports import PhoneInfo
 from placet_server.testing import FixedBook, FixedRoutes
 from support.answering import World, code_of, world
@@ -113,6 +115,36 @@ async def test_otp_14_hours_have_budgets(tmp_path: Path, policy: str) -> None:
         )
         w.clock.advance(seconds=3600)
         assert await issue(w, numbers[3], ip="192.0.2.7")
+
+
+async def test_otp_14_texts_without_a_code_have_a_bound_by_block(tmp_path: Path) -> None:
+    """A hundred plain texts an hour go to one block, fewer where code.per_prefix says so; codes count for themselves."""
+    async with world(tmp_path) as w:
+        said = [await _text(w, number) for number in _block("+3460012", 101)]
+        assert said == [None] * 100 + ["too_many_codes"]
+        assert await _text(w, phone("+34600130000")) is None
+        assert await issue(w, phone("+34600129999"))
+        w.clock.advance(seconds=3600)
+        assert await _text(w, phone("+34600129998")) is None
+    async with world(_new(tmp_path, "few"), code__per_prefix="2") as w:
+        assert [await _text(w, number) for number in _block("+3460012", 3)] == [None, None, "too_many_codes"]
+    async with world(_new(tmp_path, "any"), code__texts_per_prefix="0") as w:
+        assert {await _text(w, number) for number in _block("+3460012", 110)} == {None}
+
+
+def _new(folder: Path, name: str) -> Path:
+    (made := folder / name).mkdir()
+    return made
+
+
+async def _text(w: World, to: Destination) -> str | None:
+    """Why a plain text is refused, None when it is taken."""
+    draft = MessageDraft(to=to, channels=("sms",), texts={"sms": Text("Hi")}, expires_at=w.now + 60_000)
+    try:
+        await w.domain.messages.send(w.caller, draft, w.now)
+    except RefusedError as error:
+        return error.code
+    return None
 
 
 async def test_otp_14_only_allowed_countries_are_reached(tmp_path: Path) -> None:

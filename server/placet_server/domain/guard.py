@@ -138,10 +138,12 @@ class Guard:
                 subject,
             )
         ]
-        breaker = policies.code_breaker if counts else 0
-        if destination.kind == "phone" and (breaker or policies.code_per_prefix):
-            block = self.prefix(caller, destination) if counts else self._block(caller, "texts", destination)
-            taken.append(self._hour("prefix", block, policies.code_per_prefix, policies, now, breaker))
+        if destination.kind == "phone":
+            breaker, limit = policies.code_breaker if counts else 0, _block_limit(policies, counts=counts)
+            kind = "prefix" if counts else "texts"
+            if breaker or limit:
+                block = self._block(caller, kind, destination)
+                taken.append(self._hour(kind, block, limit, policies, now, breaker))
         if ip and policies.code_per_ip:
             subject = self._subject("ip", application, source(ip))
             taken.append(self._hour("ip", subject, policies.code_per_ip, policies, now))
@@ -169,14 +171,11 @@ class Guard:
                 await self._hold(caller, destination, taken.subject, spent, matched, held_until, now)
         if held_until > now:
             return _refused("Too few codes to numbers like this one are answered.", held_until, now)
-        said = {"prefix": "to numbers like this one", "ip": "for this IP address"}.get(
+        like_this = "to numbers like this one"
+        said = {"prefix": like_this, "texts": like_this, "ip": "for this IP address"}.get(
             taken.kind, "were sent"
         )
         return _refused(f"Too many messages {said}.", counted_from + HOUR_MS, now)
-
-    def prefix(self, caller: Caller, destination: Destination) -> bytes:
-        """Under what codes to this number's block are counted."""
-        return self._block(caller, "prefix", destination)
 
     @staticmethod
     def matched(prefix: bytes) -> Step:
@@ -237,6 +236,12 @@ class Guard:
 
     def _subject(self, kind: str, scope: str, what: str) -> bytes:
         return self._sealer.index("budget", f"{kind} {scope} {what}")
+
+
+def _block_limit(policies: Policies, *, counts: bool) -> int:
+    """Messages an hour to one block of numbers, 0 for any; texts without a code have a bound of their own, too."""
+    limits = (policies.code_per_prefix, 0 if counts else policies.code_texts_per_prefix)
+    return min((limit for limit in limits if limit), default=0)
 
 
 def _route(policies: Policies, channel: Channel) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ class Policies(Struct, frozen=True, omit_defaults=True):
     code_window: int = 600
     code_per_destination_day: int = 20
     code_per_prefix: int = 0
+    code_texts_per_prefix: int = 100
     code_per_ip: int = 0
     code_per_application: int = 0
     code_countries: tuple[str, ...] = ("*",)
@@ -238,6 +239,13 @@ TABLE: Final[tuple[Policy, ...]] = (
         "code.per_prefix",
         "messages/h",
         "Messages to numbers that differ in the last four digits; 0: any.",
+        0,
+        10**6,
+    ),
+    _whole(
+        "code.texts_per_prefix",
+        "messages/h",
+        "Plain texts, whose answers nobody counts, to numbers that differ in the last four digits; 0: any.",
         0,
         10**6,
     ),
