@@ -20,9 +20,10 @@ from placet_server.domain.codes import Outcome
 from placet_server.domain.ids import is_id, new_id
 from placet_server.domain.refusals import CODES
 from placet_server.faces import octopushwords as words
-from placet_server.faces.octopush import OUTCOMES, REFUSALS, id_of, token_of
+from placet_server.faces.octopush import id_of, token_of
+from placet_server.faces.octopushreplies import OUTCOMES, REFUSALS
 from placet_server.testing import ManualClock, SeededEntropy
-from support.otpfaces import PHONE, Desk, add, desk
+from support.otpfaces import PHONE, Desk, add, desk, found
 from support.transcripts import replay, untold
 
 LOGIN = "demo@example.org"
@@ -152,6 +153,8 @@ def test_all_thirteen_languages_are_known_by_themselves() -> None:
     [
         '{"phone_number":"+33611223344"}',
         '{"phone_number":33611223344}',
+        '{"phone_number":33611223344.0,"code_length":NaN,"validity_period":1e999}',
+        '{"phone_number":"+33611223344","phone_number":"+33611223344","text":"\\ud800 {code}"}',
         '{"phone_number":" (0033) 6-11.22 33 44 "}',
         "phone_number=%2B33611223344&code_length=6",
     ],
@@ -169,11 +172,13 @@ async def test_bodies_and_numbers_in_any_dress_reach_the_same_person(octo: Desk,
         ("", 400, 100),
         ("[]", 400, 100),
         ("{", 400, 100),
-        ("{}", 400, 100),
+        ("{}", 400, 110),
         ('{"text":"x"}', 400, 110),
-        ('{"phone_number":null}', 400, 100),
+        ('{"phone_number":null}', 400, 110),
         ('{"phone_number":{"a":1}}', 400, 110),
         ('{"phone_number":"12345"}', 400, 117),
+        ('{"phone_number":33611223344.5}', 400, 117),
+        ('{"phone_number":"+33611223344","phone_number":"+33611223345"}', 400, 100),
         ('{"phone_number":"+333333333333333333"}', 400, 117),
     ],
 )
@@ -232,6 +237,18 @@ async def test_by_number_only_the_newest_counts_and_nothing_falls_back(octo: Des
     assert new_token != old_token
 
 
+async def test_with_both_the_token_decides(octo: Desk) -> None:
+    """An older request is validated by its token beside its own number, and no other; its code is none of the newer."""
+    old_token, old = await token_and_code(octo)
+    other = "+33600000000"
+    assert await validate(octo, otp_request_token=old_token, phone_number=other, code=old) == (400, 198)
+    assert await validate(octo, otp_request_token=old_token, phone_number="12", code=old) == (400, 198)
+    new_token, new = await token_and_code(octo, code_length=8)
+    assert await validate(octo, otp_request_token=old_token, phone_number=PHONE, code=old) == (200, 0)
+    assert await validate(octo, otp_request_token=new_token, phone_number=PHONE, code=old) == (400, 199)
+    assert await validate(octo, otp_request_token=new_token, phone_number=PHONE, code=new) == (200, 0)
+
+
 async def test_a_bound_address_is_compared_when_it_is_told(octo: Desk) -> None:
     """Another address is a wrong attempt, none is let through unless policy asks for it."""
     token, code = await token_and_code(octo, recipient_ip="203.0.113.7")
@@ -243,6 +260,16 @@ async def test_a_bound_address_is_compared_when_it_is_told(octo: Desk) -> None:
     await octo.live.domain.applications.set_policies("acme", policy, octo.live.clock.now())
     token, code = await token_and_code(octo, recipient_ip="203.0.113.7")
     assert (await validate(octo, otp_request_token=token, code=code))[1] == 199
+
+
+async def test_paths_are_known_in_any_case_and_with_a_slash_behind(octo: Desk) -> None:
+    """Letter case and a trailing slash make no other path; what is missing is said before what is unknown."""
+    body = json.dumps({"phone_number": PHONE})
+    for path in (f"{GENERATE}/", GENERATE.upper()):
+        assert (await octo.ask("POST", path, body, HEADERS))[1]["code"] == 0
+    assert (await validate(octo)) == (400, 194)
+    assert (await validate(octo, otp_request_token="x")) == (400, 195)
+    assert (await octo.ask("PUT", VALIDATE, "", HEADERS))[1]["code"] == 100
 
 
 async def test_voice_credit_and_accounts_are_kept_apart(octo: Desk) -> None:
@@ -290,6 +317,19 @@ async def test_the_wallet_tells_what_is_left(octo: Desk) -> None:
     )
     status, told = await octo.ask("GET", "/v1/public/wallet/check-credits?country_codes[]=FR", headers=paid)
     assert (status, told["FR"]["premium_sms"]) == (200, 39)
+
+
+async def test_the_log_tells_what_the_server_made_of_a_call(octo: Desk) -> None:
+    """Found by the number in its one spelling: effective length, life and tries, the channel, and the face's number."""
+    status, _ = await generate(
+        octo, phone_number="0033 6 11 22 33 44", code_length=99, validity_period=10**7, max_wrong_attempts=99
+    )
+    assert status == 200
+    call = await found(octo.live, "octopush", PHONE)
+    assert call.code == "0"
+    assert call.detail.facts == {"channel": "sms", "length": 32, "seconds": 86_400, "tries": 10}
+    assert call.subject is not None
+    assert is_id(call.subject)
 
 
 async def test_the_transcript_is_what_happens(octo: Desk) -> None:

@@ -16,7 +16,7 @@ from placet_server.domain.codes import Outcome
 from placet_server.domain.refusals import CODES
 from placet_server.faces.unityvox import OUTCOMES, REFUSALS
 from placet_server.testing import ManualClock
-from support.otpfaces import Desk, add, desk
+from support.otpfaces import Desk, add, desk, found
 from support.transcripts import replay, untold
 
 PATH = "/api/get-api/v1/OTP-api"
@@ -231,6 +231,19 @@ async def test_hostile_paths_and_values_send_nothing(uvox: Desk) -> None:
         )
         assert told["code"] == "024"
     assert uvox.sent() == 0
+
+
+async def test_the_log_tells_what_the_server_made_of_a_call(uvox: Desk) -> None:
+    """Found by the number in its one spelling: effective length, life and tries, and the three digits."""
+    await uvox.live.domain.applications.set_policies(
+        "acme",
+        {"code.seconds": "60", "code.max_seconds": "120", "code.tries": "2", "code.max_tries": "2"},
+        uvox.live.clock.now(),
+    )
+    await request(uvox, phone_number="001 305 555-0100")
+    call = await found(uvox.live, "unityvox", "+13055550100")
+    assert call.code == "022"
+    assert call.detail.facts == {"length": 6, "seconds": 120, "tries": 2}
 
 
 async def test_the_transcript_is_what_happens(uvox: Desk) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from placet_server.domain.calllog import LoggedCall, Sought
 from placet_server.testing import LiveServer, live_server
 
 PHONE = "+33611223344"
@@ -63,3 +64,14 @@ async def add(live: LiveServer, face: str, name: str, secret: str, **more: Any) 
     await live.domain.credentials.add(
         face, "acme", secret, more.pop("settings", {}), live.clock.now(), name=name, **more
     )
+
+
+async def found(live: LiveServer, face: str, destination: str) -> LoggedCall:
+    """The newest call of a face that the API log knows under a destination, once it is written."""
+    sought = Sought(face=face, destination=destination)
+    async with asyncio.timeout(5):
+        while not (page := await live.domain.calls.search(sought, None, 1)).items:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.02)
+    call = page.items[0]
+    assert isinstance(call, LoggedCall)
+    return call

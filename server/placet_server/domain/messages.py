@@ -11,10 +11,6 @@ import hmac
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
-from placet_protocol.errors import TextError
-from placet_protocol.text import clean
 from placet_server.domain import messagerows, outbox
 from placet_server.domain.applications import Applications
 from placet_server.domain.audit import leaf
@@ -30,8 +26,8 @@ from placet_server.domain.mail import (
     Reported,
 )
 from placet_server.domain.messagerows import DUE_COLUMNS, INFO_COLUMNS, owner
+from placet_server.domain.messagetexts import checked
 from placet_server.domain.refusals import RefusedError
-from placet_server.domain.texts import Text
 from placet_server.domain.values import Caller, Page
 from placet_server.ports import (
     Bus,
@@ -49,17 +45,15 @@ from placet_server.ports import (
 Charge = Callable[[Caller], Step | None]
 """The guard that pays for one message, or None where nothing is counted."""
 
-__all__ = ["LIFE_MS", "NOTHING", "Charge", "Messages", "Prepared", "cleaned", "owner"]
+__all__ = ["LIFE_MS", "NOTHING", "Charge", "Messages", "Prepared", "owner"]
 
 LIFE_MS: Final = 24 * 3_600_000
 """How long a plain message is tried that says nothing else."""
-AHEAD_MS: Final = 90 * 86_400_000
 _KEPT_MS: Final = 30 * 86_400_000
 _PAGE_MAX: Final = 200
 _FRESH_MAX: Final = 2_000
 """Messages that are handed over in memory; of more, the rows serve."""
 _AT_ONCE: Final = 500
-_SUBJECT_MAX: Final = 200
 _LATE: Final = "It was not sent in time."
 
 _DUE: Final = Sql(
@@ -171,22 +165,47 @@ class Messages:
         ``ip`` is that of the person who caused it; ``extra_guard`` gives a further guard for the answer. Raises what
         ``Guard.channels`` raises, ``invalid_text``, ``too_many_codes``, ``no_credit`` and ``idempotency_conflict``.
         """
-        channels = self._guard.channels(caller, draft.to, draft.channels)
-        draft = _checked(draft, channels, now)
-        prepared = self.prepare(caller, draft, now, ip=ip)
-        message_id, taken, steps, _ = prepared
-        assert message_id is not None  # only a code without channels has none
-        info = messagerows.new_info(caller, message_id, draft, now)
+
+        def first(infos: tuple[MessageInfo, ...]) -> Step:
+            assert extra_guard is not None
+            return extra_guard(infos[0])
+
+        guard = None if extra_guard is None else first
+        return (await self.send_all(caller, (draft,), now, ip=ip, extra_guard=guard))[0]
+
+    async def send_all(
+        self,
+        caller: Caller,
+        drafts: Sequence[MessageDraft],
+        now: int,
+        *,
+        ip: str = "",
+        extra_guard: Callable[[tuple[MessageInfo, ...]], Step] | None = None,
+    ) -> tuple[MessageInfo, ...]:
+        """Take all of these messages or, when one of them is refused, none; otherwise as ``send``."""
+        ready = [
+            checked(draft, self._guard.channels(caller, draft.to, draft.channels), now) for draft in drafts
+        ]
+        prepared = [self.prepare(caller, draft, now, ip=ip) for draft in ready]
+        infos = tuple(
+            messagerows.new_info(caller, str(each.id), draft, now)
+            for each, draft in zip(prepared, ready, strict=True)
+        )
+        taken = [(draft.to, each) for draft, some in zip(ready, prepared, strict=True) for each in some.taken]
         if extra_guard is not None:
-            taken = [Taken(extra_guard(info), "repeated"), *taken]
-        facts = {"application": caller.application.id, "kind": draft.kind}
-        entry = leaf(now, "message.accepted", caller.org, message_id, **facts)
-        guards = [each.step for each in taken]
+            taken = [(ready[0].to, Taken(extra_guard(infos), "repeated")), *taken]
+        facts: dict[str, str | int] = {"application": caller.application.id, "kind": ready[0].kind}
+        if len(infos) > 1:
+            facts["count"] = len(infos)
+        entry = leaf(now, "message.accepted", caller.org, infos[0].id, **facts)
+        guards = [each.step for _, each in taken]
+        steps = (row for each in prepared for row in each.steps)
         failed = await self._store.write(plan(*guards, *steps, guards=len(guards), leaf=entry))
         if failed:
-            raise await self.refusal(caller, draft.to, taken[failed - 1], now)
-        self.announce(prepared)
-        return info
+            raise await self.refusal(caller, *taken[failed - 1], now)
+        for each in prepared:
+            self.announce(each)
+        return infos
 
     def prepare(
         self, caller: Caller, draft: MessageDraft, now: int, *, ip: str = "", code_id: str | None = None
@@ -372,28 +391,3 @@ class Messages:
     def _is_secret(self, message_id: str, secret: str) -> bool:
         good = messagerows.secret(self._sealer, message_id)
         return hmac.compare_digest(good.encode(), secret.encode("utf-8", "replace"))
-
-
-def _checked(draft: MessageDraft, channels: tuple[Channel, ...], now: int) -> MessageDraft:
-    """The draft with clean texts for its channels; raises ``invalid_text`` and ``invalid_request``."""
-    if draft.send_at is not None and not now <= draft.send_at <= now + AHEAD_MS:
-        raise RefusedError("invalid_request", "send_at lies in the next 90 days.")
-    if draft.expires_at <= (draft.send_at or now):
-        raise RefusedError("invalid_request", "The message is over before it is sent.")
-    texts: dict[Channel, Text] = {}
-    for channel in channels:
-        text = draft.texts.get(channel)
-        if text is None:
-            raise RefusedError("invalid_request", f"There is no text for {channel}.")
-        texts[channel] = cleaned(text)
-    return msgspec.structs.replace(draft, channels=channels, texts=texts)
-
-
-def cleaned(text: Text) -> Text:
-    """A text without control characters, its subject on one line; raises ``invalid_text``."""
-    try:
-        body = clean(text.text.replace("\r\n", "\n"), newline=True)
-        subject = None if text.subject is None else clean(text.subject)[:_SUBJECT_MAX]
-    except TextError as error:
-        raise RefusedError("invalid_text", f"text: {error.detail}") from None
-    return Text(body, subject, text.html)

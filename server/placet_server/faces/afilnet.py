@@ -31,6 +31,7 @@ from placet_server.faces.afilnetjwt import BearerWay, Tokens, TokenWay
 from placet_server.faces.afilnetparams import FORGETFUL, Sent
 from placet_server.faces.afilnetsoap import DescriptionWay, SoapWay
 from placet_server.faces.afilnetway import Way
+from placet_server.faces.paths import any_case
 from placet_server.ports import Sealer
 from placet_server.web.gate import Gate, Handler
 
@@ -66,7 +67,7 @@ class AfilnetFace:
 
         def add(methods: str, path: str, way: Way, handler: Handler, scope: Scope | None = _SCOPE) -> None:
             # The usual spelling is a route of its own: it is found faster, and the log shows it as it is.
-            for spelled in (path, f"/{{api:(?i:{path.strip('/')})/?}}"):
+            for spelled in (path, any_case(path)):
                 for method in methods.split("|"):
                     gate.add(router, method, spelled, handler, face=way, scope=scope)
 

@@ -25,6 +25,7 @@ PAIRS_MAX: Final = 200
 FORGETFUL: Final = "/api/http/class="
 """How a path begins that is a query without its question mark."""
 
+_WHOLE_MAX: Final = 10**15
 _UNIQUE: Final = frozenset({"user", "password", "destination", "to"})
 
 
@@ -112,7 +113,9 @@ def _text(value: Any) -> str:  # noqa: ANN401 - what JSON can hold
     match value:
         case bool():
             return "true" if value else "false"
-        case str() | int() | float():
+        case str() | int():
             return str(value)
+        case float():  # a whole one has no digit more behind its point
+            return str(int(value)) if value.is_integer() and abs(value) < _WHOLE_MAX else str(value)
         case _:
             return ""

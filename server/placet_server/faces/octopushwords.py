@@ -71,12 +71,15 @@ def text(value: object) -> str:
     """A trimmed text of a text or number; everything else is empty."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
-    return str(value).strip()
+    # Half surrogates, from JSON escapes, can be neither hashed nor stored.
+    return str(value).encode("utf-8", "replace").decode().strip()
 
 
 def number(value: object) -> Destination:
     """The telephone number; raises ``invalid_destination`` unless it has 7 to 15 digits behind its dress."""
     digits = text(value)
+    if isinstance(value, float):  # whole ones are integers by now; of others nobody knows what was meant
+        raise RefusedError("invalid_destination", "phone_number has no decimals.")
     if sum(char.isdigit() for char in digits) < 7:
         raise RefusedError("invalid_destination", "phone_number has 7 digits or more.")
     return phone(digits)
@@ -161,6 +164,11 @@ def gender(value: object, default: Literal["female", "male"]) -> Literal["female
     if first in {"m", "male"}:
         return "male"
     return "female" if first in {"f", "female"} else default
+
+
+def ticket(kind: str, message_id: str) -> str:
+    """The number of a sending: ``sms`` or ``voice`` and 12 characters."""
+    return kind + message_id.replace("-", "")[-12:]
 
 
 def as_sms(draft: CodeDraft) -> CodeDraft:

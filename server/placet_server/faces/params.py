@@ -21,8 +21,8 @@ _KEPT: Final = web.RequestKey("params", dict[str, Any])
 async def read(request: web.Request) -> dict[str, Any]:
     """Query and body in one dictionary, read once a request; JSON ``null`` is as good as absent.
 
-    Equal duplicates pass. Raises ``invalid_request`` where query and body contradict each other, names do not nest, or
-    the body is neither form, JSON nor XML.
+    Equal duplicates pass. Raises ``invalid_request`` where a name is given two values, be it in one place or in query
+    and body, where names do not nest, or the body is neither form, JSON nor XML.
     """
     if _KEPT in request:
         return request[_KEPT]
@@ -66,8 +66,29 @@ def _integer(digits: str) -> int | str:
     return int(digits) if len(digits) <= 18 else digits
 
 
+def _fraction(digits: str) -> int | float:
+    """A number with a point or exponent; a whole one is an integer, so that 33611223344.0 has no digit more."""
+    value = float(digits)
+    return int(value) if value.is_integer() and abs(value) < 10**15 else value
+
+
+def _nothing(_name: str) -> None:
+    """``NaN`` and ``Infinity``, which JSON does not have, are as good as absent."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these members; raises ``ValueError`` where one is given twice, with two values."""
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if members.setdefault(name, value) != value:
+            raise ValueError(name)
+    return members
+
+
 def _shown(name: str) -> str:
     return "".join(char for char in name[:40] if char.isascii() and char.isprintable())
 
 
-_decode: Final = json.JSONDecoder(parse_int=_integer).decode
+_decode: Final = json.JSONDecoder(
+    parse_int=_integer, parse_float=_fraction, parse_constant=_nothing, object_pairs_hook=_object
+).decode

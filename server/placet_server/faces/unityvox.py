@@ -30,13 +30,16 @@ from placet_server.domain.destinations import phone
 from placet_server.domain.ids import is_id
 from placet_server.domain.refusals import Code, RefusedError
 from placet_server.domain.services import Domain
+from placet_server.domain.shapes import Shape
 from placet_server.domain.values import Caller
 from placet_server.faces import params
+from placet_server.faces.paths import any_case
 from placet_server.faces.switches import switch
 from placet_server.web.gate import Call, Gate
 from placet_server.web.peer import PEER
 from placet_server.web.problems import HEADERS
 
+_LENGTH: Final = 6
 _NOT_DIGITS: Final = re.compile(r"[^0-9]")
 _SENT: Final = web.RequestKey("unityvox", dict[str, str])
 _BY: Final = web.RequestKey("unityvox_caller", Caller)
@@ -153,8 +156,8 @@ class UnityVoxFace:
         """Serve both paths, in any letter case."""
         base = "/api/get-api/v1/OTP-api"
         for path, other, handler in (
-            (base, _any_case(base), self._request),
-            (f"{base}/verify", _any_case(f"{base}/verify"), self._verify),
+            (base, any_case(base), self._request),
+            (f"{base}/verify", any_case(f"{base}/verify"), self._verify),
         ):
             for method in ("GET", "POST", "PUT"):
                 gate.add(router, method, path, handler, face=self, scope="codes")
@@ -164,36 +167,46 @@ class UnityVoxFace:
         sent = await _read(request)
         template = call.by.settings.get("templates", {}).get(sent.get("ref_id", ""))
         if template is None:
+            call.note(code=NO_TEMPLATE.code)
             return _answer(request, NO_TEMPLATE)
         typed = _NOT_DIGITS.sub("", sent.get("phone_number", "")).removeprefix("00")
         if not 7 <= len(typed) <= 15:
+            call.note(code=BAD_PHONE.code)
             return _answer(request, BAD_PHONE)
         destination = phone(typed)
-        seconds, tries = switch(call.by, "seconds"), switch(call.by, "tries")
         draft = CodeDraft(
             destination=destination,
-            seconds=seconds,
-            tries=tries,
+            shape=Shape(_LENGTH),
+            seconds=switch(call.by, "seconds"),
+            tries=switch(call.by, "tries"),
             channels=("sms",),
             text=_text(template, switch(call.by, "placeholder")),
             sender=call.by.settings.get("sender"),
         )
         issued = await self._domain.codes.issue(call.by, draft, call.now, ip=call.ip)
-        return _answer(request, SENT, phone_number=destination.address.removeprefix("+"), session=issued.id)
+        call.note(
+            code=SENT.code,
+            destination=destination.address,
+            subject=issued.id,
+            length=len(issued.value),
+            seconds=issued.seconds,
+            tries=issued.tries,
+        )
+        told = destination.address.removeprefix("+")
+        as_number = switch(call.by, "phone_number_type") == "number"
+        return _answer(request, SENT, phone_number=int(told) if as_number else told, session=issued.id)
 
     async def _verify(self, request: web.Request, call: Call) -> web.Response:
         sent = await _read(request)
         session = sent.get("sessionid", "")[:64]
         if not is_id(session.lower()):
+            call.note(code=NO_ENTRY.code)
             return _answer(request, NO_ENTRY, session=session)
         typed = _NOT_DIGITS.sub("", sent.get("otp_code", ""))
         checked = await self._domain.codes.check(call.by, typed, call.now, code_id=session.lower())
-        return _answer(request, OUTCOMES[checked.outcome], session=session)
-
-
-def _any_case(path: str) -> str:
-    """The same path in any letter case and with a slash behind it."""
-    return f"/{{api:(?i:{path[1:]})/?}}"
+        said = OUTCOMES[checked.outcome]
+        call.note(code=said.code, subject=checked.code_id, outcome=checked.outcome)
+        return _answer(request, said, session=session)
 
 
 async def _read(request: web.Request) -> dict[str, str]:
@@ -211,7 +224,9 @@ async def _read(request: web.Request) -> dict[str, str]:
 
 def _text(template: str, placeholder: str) -> str:
     """The template with one spelling of the code's place, which is its end where it names none."""
-    text = template.replace(placeholder, "{code}").replace("{otp}", "{code}")
+    if placeholder:
+        template = template.replace(placeholder, "{code}")
+    text = template.replace("{otp}", "{code}")
     return text if "{code}" in text else f"{text.rstrip()} {{code}}"
 
 

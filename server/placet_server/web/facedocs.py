@@ -10,7 +10,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 _VARIABLE: Final = re.compile(r"\{([a-z_]+):((?:[^{}]|\{[^{}]*\})+)\}")
-_ANY_CASE: Final = re.compile(r"/\{api:\(\?i:([^()]*)\)/\?\}")
+_ANY_CASE: Final = re.compile(r"(.*)/\{api:\(\?i:([^()]*)\)/\?\}")
 _REST: Final = "{rest}"
 
 
@@ -112,7 +112,7 @@ TABLE: Final[dict[tuple[str, str], Told]] = {
 def usual(path: str) -> str:
     """The path of a route as it is described: variables without patterns, in the one usual spelling."""
     if (found := _ANY_CASE.fullmatch(path)) is not None:
-        path = "/" + found[1]
+        path = f"{found[1]}/{found[2]}"
         return f"{path}/" if f"{path}/" in _PATHS else path
     path = _VARIABLE.sub(r"{\1}", path)
     if path == f"/api/http/{_REST}":
