@@ -99,3 +99,29 @@ async def test_a_code_is_no_verification_and_a_verification_no_code(shop: OneCod
     text = await shop.carried(made)
     assert (await shop("POST", "/v1/codes/check", {"phone": MOBILE, "code": text}))[1]["matched"] is False
     assert (await shop.check(made["id"], text, purpose="phone verification"))[1]["matched"] is False
+
+
+async def test_otp_13_a_number_is_verified_before_it_is_a_factor(shop: OneCode) -> None:
+    """With code.verified_numbers a user's number gets codes only after it matched; e-mails and plain numbers as ever."""
+    _, user = await shop(
+        "POST", "/v1/users", {"phone": "7400 123456", "country_code": 44, "email": "a@x.org"}
+    )
+    named = {"tfa_id": user["tfa_id"]}
+    assert (await shop.issue(**named))[0] == 201
+    await shop.policies(**{"code.verified_numbers": "true"})
+    status, problem = await shop.issue(**named)
+    assert (status, problem["code"]) == (403, "channel_not_allowed")
+    assert "phone verification" in problem["detail"]
+    assert (await shop.issue(**named, channel="email"))[0] == 201
+    _, plain = await shop.issue(phone=MOBILE, text="{code}")
+    assert (await shop.check(plain["id"], await shop.carried(plain)))[1]["matched"]
+    assert (await shop.issue(**named))[0] == 403
+    _, made = await start(shop)
+    path = f"/v1/phone_verifications/{made['id']}/check"
+    assert not (await shop("POST", path, {"code": "wrong"}))[1]["matched"]
+    assert (await shop.issue(**named))[0] == 403
+    assert (await shop("POST", path, {"code": await shop.carried(made)}))[1]["matched"]
+    assert (await shop.issue(**named))[0] == 201
+    assert (await shop("DELETE", f"/v1/users/{user['tfa_id']}"))[0] == 204
+    _, again = await shop("POST", "/v1/users", {"phone": MOBILE.removeprefix("+44 "), "country_code": 44})
+    assert (await shop.issue(tfa_id=again["tfa_id"]))[0] == 403

@@ -23,6 +23,7 @@ from placet_server.domain.notices import Notices
 from placet_server.domain.onecode import Checked, Kept, Outcome
 from placet_server.domain.users import Users
 from placet_server.domain.values import Caller, UserRef
+from placet_server.domain.verified import VerifiedNumbers
 from placet_server.ports import Bus, Entropy, Plan, Row, Sealer, Sql, Step, Store, plan, step
 
 _LAPS: Final = 64
@@ -86,6 +87,7 @@ class Checking:
         self._bus = bus
         self._notices = notices
         self._users = users
+        self._verified = VerifiedNumbers(store, sealer)
 
     async def check(
         self,
@@ -114,7 +116,7 @@ class Checking:
                 until = LAST_DELAY_MS if wait is None else wait
                 return Checked("throttled", tried.left, tried.id, seconds, -(-until // 1000))
             if self._right(caller, tried, value, bound, ip):
-                written = self._success(caller, tried, now)
+                written = self._success(caller, tried, bound, now)
                 if await self._store.write(written) == 0:
                     outbox.announce(self._bus, written)
                     return Checked("matched", tried.left, tried.id, seconds)
@@ -163,13 +165,15 @@ class Checking:
             return caller.face != "native" and not caller.application.policies.code_strict_ip
         return hmac.compare_digest(bound, codekeys.of_ip(self._sealer, ip) or b"")
 
-    def _success(self, caller: Caller, tried: _Tried, now: int) -> Plan:
+    def _success(self, caller: Caller, tried: _Tried, purpose: bytes, now: int) -> Plan:
         spend = step(_MATCH, tried.id, now, tried.subject, tried.strain.failures)
         counted = () if tried.prefix is None else (Guard.matched(tried.prefix),)
         confirm = () if tried.user_id is None else (Users.confirm_step(tried.user_id),)
+        verified = self._verified.matched(tried.subject, purpose, now)
         matched = leaf(now, "code.matched", caller.org, tried.id, application=caller.application.id)
         told = self._event(caller, tried, "code.matched", {}, now)
-        return plan(spend, *tried.strain.success(tried.subject), *counted, *confirm, *told, leaf=matched)
+        forgiven = tried.strain.success(tried.subject)
+        return plan(spend, *forgiven, *counted, *confirm, *verified, *told, leaf=matched)
 
     async def _failure(self, caller: Caller, tried: _Tried, now: int) -> Plan:
         policies = caller.application.policies

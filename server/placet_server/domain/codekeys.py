@@ -18,6 +18,7 @@ _WITHDRAW: Final = Sql(
     " recipient = NULL, sealed = NULL WHERE id IN (SELECT message FROM codes WHERE lookup = ?)",
 )
 _ERASE: Final = Sql("codes_erase_of_user", "DELETE FROM codes WHERE lookup = ?")
+_FORGET: Final = Sql("verified_number_forget", "DELETE FROM verified_numbers WHERE subject = ?")
 
 
 def of_user(sealer: Sealer, user: UserRef) -> bytes:
@@ -62,4 +63,4 @@ def erase_steps(sealer: Sealer, user: User) -> tuple[Step, ...]:
         phone = Destination("phone", f"+{user.country_code}{user.phone}")
         found.append(of_destination(sealer, user.org, phone))
     found += [of_destination(sealer, user.org, Destination("email", address)) for address in user.emails]
-    return tuple(step(sql, key) for key in found for sql in (_WITHDRAW, _ERASE))
+    return tuple(step(sql, key) for key in found for sql in (_WITHDRAW, _ERASE, _FORGET))

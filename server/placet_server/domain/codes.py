@@ -35,6 +35,7 @@ from placet_server.domain.refusals import RefusedError
 from placet_server.domain.shapes import draw
 from placet_server.domain.users import Users
 from placet_server.domain.values import Caller, UserRef
+from placet_server.domain.verified import VerifiedNumbers
 from placet_server.ports import Bus, Channel, Entropy, Leaf, Row, Sealer, Sql, Step, Store, plan, step
 
 __all__ = ["Checked", "CodeDraft", "CodeInfo", "CodeStatus", "Codes", "Issued", "Outcome"]
@@ -111,7 +112,7 @@ class Codes:
         self._ids = OrderedIds(entropy)  # the newest of a destination counts
         self._guard = guard
         self._messages = messages
-        self._drafting = Drafting(sealer, users, guard, messages)
+        self._drafting = Drafting(sealer, users, guard, messages, VerifiedNumbers(store, sealer))
         self._checking = Checking(store, sealer, entropy, bus, notices, users)
 
     async def issue(

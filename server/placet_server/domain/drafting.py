@@ -19,6 +19,7 @@ from placet_server.domain.refusals import RefusedError
 from placet_server.domain.shapes import LENGTH_MAX, LENGTH_MIN, Shape
 from placet_server.domain.users import Users
 from placet_server.domain.values import Caller, User, UserRef
+from placet_server.domain.verified import VerifiedNumbers
 from placet_server.ports import Sealer, Sql, Step, step
 
 _ADD: Final = Sql(
@@ -48,11 +49,14 @@ class Wish(NamedTuple):
 class Drafting:
     """Decides what a draft leaves open, and makes the rows."""
 
-    def __init__(self, sealer: Sealer, users: Users, guard: Guard, messages: Messages) -> None:
+    def __init__(
+        self, sealer: Sealer, users: Users, guard: Guard, messages: Messages, verified: VerifiedNumbers
+    ) -> None:
         self._sealer = sealer
         self._users = users
         self._guard = guard
         self._messages = messages
+        self._verified = verified
 
     async def wish(self, caller: Caller, draft: CodeDraft, code_id: str) -> Wish:
         """A draft within policy; raises as ``Codes.issue``."""
@@ -63,6 +67,7 @@ class Drafting:
             if destination is None:
                 raise RefusedError("invalid_destination", "There is nothing that the channel reaches.")
             channels = self._guard.channels(caller, destination, channels)
+            await self._is_factor(caller, draft, destination)
         shape = draft.shape or Shape(policies.code_length)
         length = max(policies.code_min_length, min(shape.length, LENGTH_MAX))
         tries = max(1, min(draft.tries or policies.code_tries, policies.code_max_tries))
@@ -161,6 +166,17 @@ class Drafting:
             prepared.id,
             self._sealer.seal("pii", "codes", code_id, _encode(kept)),
         )
+
+    async def _is_factor(self, caller: Caller, draft: CodeDraft, destination: Destination) -> None:
+        """Raise ``channel_not_allowed`` for a user's number that has to be verified before codes go there."""
+        must = caller.application.policies.code_verified_numbers
+        if draft.user is None or destination.kind != "phone" or not must:
+            return
+        if not await self._verified.has(caller.org, destination):
+            raise RefusedError(
+                "channel_not_allowed",
+                "This user's number was never verified: code.verified_numbers asks for a phone verification first.",
+            )
 
     async def _of_user(self, draft: CodeDraft) -> Destination | None:
         if draft.user is None:

@@ -50,6 +50,7 @@ class Policies(Struct, frozen=True, omit_defaults=True):
     code_language: str = "en-US"
     code_sender: str = ""
     code_origin: str = ""
+    code_verified_numbers: bool = False
     code_resend_after: int = 30
     code_per_destination: int = 5
     code_window: int = 600
@@ -216,6 +217,11 @@ TABLE: Final[tuple[Policy, ...]] = (
         "code.origin",
         "host",
         "Host to which text messages are bound by a last line `@host #code`, so that a browser fills it in there only.",
+    ),
+    _other(
+        "code.verified_numbers",
+        "boolean",
+        "Whether codes for a user go to a number only after a phone verification of it has matched.",
     ),
     _whole(
         "code.resend_after",

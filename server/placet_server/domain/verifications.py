@@ -6,16 +6,15 @@ While a verification counts, asking again sends the same code again: who is aske
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from placet_server.domain.codes import INNER, Checked, CodeDraft, CodeInfo, Codes, ExtraGuard, Issued
 from placet_server.domain.destinations import Destination
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.shapes import Shape
 from placet_server.domain.values import Caller
+from placet_server.domain.verified import PURPOSE
 from placet_server.ports import Channel, PhoneBook, PhoneInfo, Step
-
-PURPOSE: Final = f"{INNER}phone verification"
 
 VerificationStatus = Literal["pending", "verified", "expired"]
 

@@ -227,6 +227,12 @@ CREATE TABLE messages (
 CREATE INDEX messages_due ON messages (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX messages_to_end ON messages (expires_at) WHERE sealed IS NOT NULL;
 
+-- Numbers whose person has answered a phone verification, under the keyed hash that codes to them are found by.
+CREATE TABLE verified_numbers (
+    subject BLOB PRIMARY KEY,
+    at BIGINT NOT NULL
+) WITHOUT ROWID;
+
 -- Messages counted by destination, block of numbers, person's address and application, under keyed hashes of these.
 CREATE TABLE budgets (
     subject BLOB PRIMARY KEY,
