@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, get_args
 
 from placet_server.domain.applications import Applications
 from placet_server.domain.mail import Due
@@ -87,12 +87,14 @@ class Messenger:
     async def run(self) -> None:
         """Carry until ``stop``; what is then under way gets ``grace`` seconds, the rest stays in the table."""
         end = self._bus.listen("message", self._heard)
+        self._messages.hold(self._hold_ms())
         self._scan_at = 0.0
         try:
             while not self._stopping:
                 await self._turn()
         finally:
             end()
+            self._messages.hold(0)
             under_way = list(self._busy.values())
             if under_way:
                 await asyncio.wait(under_way, timeout=self._grace)
@@ -134,6 +136,11 @@ class Messenger:
                 await self._wake.wait()
         except TimeoutError:
             return
+
+    def _hold_ms(self) -> int:
+        """How long a round takes at most, through every gateway there is, with time to begin it."""
+        names = {name for channel in get_args(Channel) for name in self._ways.in_turn(channel)}
+        return round((2 * _MARGIN + sum(map(self._ways.deadline, names))) * 1000)
 
     async def _plan_scan(self) -> None:
         due_at = await self._messages.next_due()

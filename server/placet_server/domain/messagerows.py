@@ -21,7 +21,7 @@ _SECRET_BYTES: Final = 24
 _ADD: Final = Sql(
     "message_add",
     "INSERT INTO messages (id, application, owner, code, kind, status, channels, parts, attempts, tried, due_at,"
-    " expires_at, updated_at, sealed) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, 0, '', ?, ?, ?, ?)",
+    " expires_at, updated_at, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?)",
 )
 DUE_COLUMNS: Final = (
     "id, application, kind, status, channels, code, tried, attempts, due_at, expires_at, sealed"
@@ -54,9 +54,15 @@ def owner(caller: Caller) -> str:
 
 
 def add(
-    sealer: Sealer, caller: Caller, message_id: str, draft: MessageDraft, code_id: str | None, now: int
+    sealer: Sealer,
+    caller: Caller,
+    message_id: str,
+    draft: MessageDraft,
+    code_id: str | None,
+    now: int,
+    held_until: int,
 ) -> Step:
-    """The row of a new message."""
+    """The row of a new message, claimed already by who holds it until then."""
     body = _Sealed(
         draft.to.kind,
         draft.to.address,
@@ -73,9 +79,11 @@ def add(
         owner(caller),
         code_id,
         draft.kind,
+        "sending" if held_until else "queued",
         " ".join(draft.channels),
         parts_of(draft),
-        draft.send_at or now,
+        1 if held_until else 0,
+        held_until or draft.send_at or now,
         draft.expires_at,
         now,
         sealer.seal("pii", "messages", message_id, _encode(body)),
@@ -83,9 +91,15 @@ def add(
 
 
 def fresh(
-    sealer: Sealer, caller: Caller, message_id: str, draft: MessageDraft, code_id: str | None, now: int
+    sealer: Sealer,
+    caller: Caller,
+    message_id: str,
+    draft: MessageDraft,
+    code_id: str | None,
+    now: int,
+    held_until: int,
 ) -> Due:
-    """What ``due`` makes of the row of a new message."""
+    """A new message for the deliverer who holds it until then; to them it is as if they read it queued."""
     return Due(
         id=message_id,
         application_id=caller.application.id,
@@ -101,11 +115,26 @@ def fresh(
         code_id=code_id,
         tried=(),
         attempts=0,
-        due_at=draft.send_at or now,
+        due_at=now,
         created_at=now,
         expires_at=draft.expires_at,
         report_secret=secret(sealer, message_id),
+        held_until=held_until,
     )
+
+
+def told(due: Due, status: str, channel: Channel | None, reason: str) -> tuple[str, dict[str, str]]:
+    """The event that tells of a message's new state, and what it says."""
+    data = {
+        "message_id": due.id,
+        "code_id": due.code_id,
+        "channel": channel,
+        "destination": masked(due.to),
+        "reason": reason or None,
+    }
+    kind = "code" if due.kind == "code" else "message"
+    said = {name: value for name, value in data.items() if value is not None}
+    return f"{kind}.{'failed' if status == 'expired' else status}", said
 
 
 def new_info(caller: Caller, message_id: str, draft: MessageDraft, now: int) -> MessageInfo:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from placet_server.domain import messagerows, outbox
 from placet_server.domain.applications import Applications
 from placet_server.domain.audit import leaf
 from placet_server.domain.chunks import PLACES, chunks
-from placet_server.domain.destinations import Destination, masked
+from placet_server.domain.destinations import Destination
 from placet_server.domain.guard import Guard, Taken
 from placet_server.domain.ids import first_id, is_id, new_id
 from placet_server.domain.mail import (
@@ -150,6 +150,7 @@ class Messages:
         self._guard = guard
         self._charge = charge
         self._fresh: dict[str, Due] = {}
+        self._hold_ms = 0
 
     async def send(
         self,
@@ -215,17 +216,26 @@ class Messages:
         taken = self._guard.take(caller, draft.to, ip, now, counts=draft.kind == "code")
         if (paid := self._charge(caller)) is not None:
             taken.append(Taken(paid, "credit"))
-        add = messagerows.add(self._sealer, caller, message_id, draft, code_id, now)
-        due = messagerows.fresh(self._sealer, caller, message_id, draft, code_id, now)
+        due, held_until = None, 0
+        if self._hold_ms and draft.send_at is None and len(self._fresh) < _FRESH_MAX:
+            held_until = now + self._hold_ms
+            due = messagerows.fresh(self._sealer, caller, message_id, draft, code_id, now, held_until)
+        add = messagerows.add(self._sealer, caller, message_id, draft, code_id, now, held_until)
         return Prepared(message_id, taken, (add,), due)
 
     def announce(self, prepared: Prepared) -> None:
         """Say that a message is written. Who sends it from this process need not read and open its row again."""
         if prepared.id is None:
             return
-        if prepared.due is not None and len(self._fresh) < _FRESH_MAX:
+        if prepared.due is not None:
             self._fresh[prepared.id] = prepared.due
         self._bus.publish("message", prepared.id)
+
+    def hold(self, ms: int) -> None:
+        """From now on messages of this process are claimed for so long as they are written; 0: nobody sends here."""
+        self._hold_ms = ms
+        if not ms:
+            self._fresh.clear()
 
     async def refusal(self, caller: Caller, to: Destination | None, taken: Taken, now: int) -> RefusedError:
         """Why one of the guards of a message or code took no row."""
@@ -288,7 +298,10 @@ class Messages:
         It is due again at ``until`` should the attempt, or this process, fail.
         """
         self._fresh.pop(due.id, None)  # what is tried is not as it was written any more
-        if await self._store.write(plan(step(_CLAIM, until, now, due.id, due.attempts, now))) == 0:
+        if until <= due.held_until and now < due.expires_at:
+            return True  # its row was written as claimed
+        attempts = due.attempts + (due.held_until > 0)
+        if await self._store.write(plan(step(_CLAIM, until, now, due.id, attempts, now))) == 0:
             return True
         if due.expires_at <= now:
             await self.expire(now)
@@ -361,23 +374,11 @@ class Messages:
         except RefusedError:
             written = plan(change)  # its application is gone; nobody is told
             return await self._store.write(written) == 0
-        data: dict[str, Any] = {
-            "message_id": due.id,
-            "code_id": due.code_id,
-            "channel": channel,
-            "destination": masked(due.to),
-            "reason": reason or None,
-        }
-        kind = "code" if due.kind == "code" else "message"
-        told = outbox.event(
-            self._sealer,
-            self._entropy,
-            application,
-            f"{kind}.{'failed' if status == 'expired' else status}",
-            due.code_id or due.id,
-            {name: value for name, value in data.items() if value is not None},
-            now,
-        )
+        told: tuple[Step, ...] = ()
+        if application.webhooks:
+            kind, data = messagerows.told(due, status, channel, reason)
+            subject = due.code_id or due.id
+            told = outbox.event(self._sealer, self._entropy, application, kind, subject, data, now)
         written = plan(change, *told)
         if await self._store.write(written):
             return False
