@@ -58,9 +58,9 @@ class Carriers:
 
     def gateways(self, channel: Channel, names: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Names of the gateways that carry a channel: of all in their order, or of those named in theirs."""
-        wanted = names or tuple(self._carriers)
+        carriers = self._carriers
         return tuple(
-            name for name in wanted if name in self._carriers and channel in self._carriers[name].channels
+            [name for name in names or carriers if name in carriers and channel in carriers[name].channels]
         )
 
     def all(self) -> tuple[Carrier, ...]:
@@ -69,7 +69,10 @@ class Carriers:
 
     def in_turn(self, channel: Channel, names: tuple[str, ...] = ()) -> tuple[str, ...]:
         """As ``gateways``, those last that have not answered lately."""
-        return tuple(sorted(self.gateways(channel, names), key=lambda name: self._carriers[name].resting))
+        found = self.gateways(channel, names)
+        if len(found) < 2:
+            return found
+        return tuple(sorted(found, key=lambda name: self._carriers[name].resting))
 
     def named(self, name: str) -> Carrier | None:
         """The gateway of this name."""
