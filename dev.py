@@ -5,7 +5,7 @@ python3 dev.py demo        the main job, end to end, on your own machine
 python3 dev.py test        checks, then all tests (further words go to pytest: a path, -k name)
 python3 dev.py faults      the tests that repeat or break things, with every repetition (ten minutes; takes words too)
 python3 dev.py check       format, lint, types, import contracts, file sizes
-python3 dev.py bench       speed, as ratios to bare aiohttp in the same run (--json FILE, --only JOB); bench screens: the app
+python3 dev.py bench       speed, as ratios to bare aiohttp in the same run (--json FILE, --only JOB), and of the app (bench screens)
 python3 dev.py screenshots pictures of every screen for the documents (--png DIR, --size, --theme; names of some)
 python3 dev.py system      Debian programs that deeper tests drive (needs root)
 python3 dev.py shell       a shell with the environment on its PATH
@@ -119,6 +119,14 @@ def faults(words: list[str]) -> None:
     run("pytest", "-q", "-n", "2", "--dist", "worksteal", *(words or ["tests/faults", *repeating]))
 
 
+def bench(words: list[str]) -> None:
+    """Speed of the server and of the app; with words, of what they name."""
+    if words != ["screens"]:
+        run("python", "-m", "bench.run", *words)
+    if words in ([], ["screens"]):
+        run("python", "-m", "bench.screens")
+
+
 def system() -> None:
     """Install the Debian programs that deeper tests drive."""
     missing = [package for program, package in SYSTEM.items() if not shutil.which(program)]
@@ -146,8 +154,7 @@ def main(job: str, words: list[str]) -> None:
         case "check":
             check()
         case "bench":
-            screens = words == ["screens"]
-            run("python", "-m", *(["bench.screens"] if screens else ["bench.run", *words]))
+            bench(words)
         case "screenshots":
             run("python", "-m", "pictures.make", *words)
         case "shell":

@@ -202,7 +202,7 @@ def test_tui_01_no_hostile_byte_reaches_the_terminal(tmp_path: Path, variables: 
         terminal.press("v")
         terminal.press_until("m", "Look around")
         terminal.press("\t")
-        terminal.press_until("\r", "Goes away in")
+        terminal.press_until("\r", "Goes away within")
         terminal.press("t")
         terminal.press_until(escape, "to search")
         terminal.press_until("3", "This device")

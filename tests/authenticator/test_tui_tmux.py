@@ -139,9 +139,9 @@ async def test_another_device_answers_and_the_line_comes_back(tmp_path: Path) ->
             await here.look("Pay 5 EUR?")
             await first.aclose()
             await here.shows("an answer cannot be sent now")
+            await here.press("Escape")
+            await here.shows("cannot be reached", "r tries now")
             async with live_server(folder) as here.server:
-                await here.press("Escape")
-                await here.shows("cannot be reached", "r tries now")
                 await here.press("r")
                 await here.shows("● acme connected", "Pay 5 EUR?")
                 await here.press("Enter")

@@ -110,7 +110,7 @@ async def test_the_code_goes_when_another_screen_comes(tmp_path: Path) -> None:
         for leave, back in (("question_mark", "escape"), ("1", "2")):
             await shows(app, pilot, "Passphrase")
             await prove(app)
-            await shows(app, pilot, "Goes away in 2:00")
+            await shows(app, pilot, "Goes away within 2 min.")
             screen = app.screen
             await pilot.press(leave)
             await until(pilot, lambda: app.screen is not screen)  # noqa: B023  waited for here
@@ -120,7 +120,7 @@ async def test_the_code_goes_when_another_screen_comes(tmp_path: Path) -> None:
             await pilot.press(back)
         await shows(app, pilot, "Passphrase")
         await prove(app)
-        await shows(app, pilot, "Goes away in")
+        await shows(app, pilot, "Goes away within")
         await pilot.press("ctrl+l")
         await shows(app, pilot, "Placet is locked")
         await pilot.press(*PASSPHRASE, "enter")

@@ -100,7 +100,7 @@ async def moving(here: Desk) -> None:
     await here.press("2", "m")
     here.app.screen.query_one("#passphrase", Input).value = PASSPHRASE
     await here.press("enter")
-    await here.until(lambda: here.shows("Goes away in 2:00"))
+    await here.until(lambda: here.shows("Goes away within 2 min."))
 
 
 async def adding(here: Desk) -> None:

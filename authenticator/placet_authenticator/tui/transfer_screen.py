@@ -20,7 +20,7 @@ from placet_authenticator.exporting import otpauth, qr
 from placet_authenticator.records import Token
 from placet_authenticator.settings import MAX_PASSPHRASE
 from placet_authenticator.tui.clipboard import Clipboard
-from placet_authenticator.tui.texts import QUIET, clock_time, said
+from placet_authenticator.tui.texts import QUIET, said
 from placet_protocol.text import visible
 
 SHOWN_SECONDS: Final = 120
@@ -239,7 +239,7 @@ class TransferScreen(Screen[None]):
         parts = [Content.styled(visible(self._token.label), "$primary bold"), Content(what)]
         if picture is None:
             parts += [Content(why), Content.styled(self._secret.uri, "bold")]
-        left = f"Goes away in {clock_time(self._left * 1000)}."
+        left = f"Goes away within {-(-self._left // 60)} min."
         parts += [Content(_WARNING), Content.styled(left, QUIET)]
         gap = Content("\n\n" if height >= ROOMY else "\n")
         self.query_one("#moved", Static).update(gap.join(part for part in parts if part))
