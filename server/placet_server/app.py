@@ -224,7 +224,8 @@ def _parts(
     messenger = Messenger(
         domain.messages, domain.applications, core.carriers, bus, clock, entropy, found.public_url
     )
-    peers = Peers(settings.trusted_proxy)
+    bare = not (is_loopback(settings.host) or settings.tls_cert)
+    peers = Peers(settings.trusted_proxy, bare=bare)
     gate = Gate(clock, entropy, apilog, RateLimit(), peers, domain.credentials.opens)
     application = _web(gate, hub, found, core, clock, entropy)
     kept = Kept(

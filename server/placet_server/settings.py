@@ -41,7 +41,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = None
     trusted_proxy: Annotated[
         tuple[str, ...],
-        Meta(description="Networks (CIDR) whose `X-Forwarded-For` is believed."),
+        Meta(
+            description="Networks (CIDR) of proxies: their `X-Forwarded-For` is believed, and on a plain address beyond"
+            " this machine nobody else is answered."
+        ),
     ] = ()
     tls_cert: Annotated[
         Path | None, Meta(description="PEM file with the certificate chain; needs `tls_key`.")

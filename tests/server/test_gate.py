@@ -7,15 +7,27 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 
 from placet_server.domain.policies import Policies
 from placet_server.domain.refusals import RefusedError
+from placet_server.listening import Listener
 from placet_server.ports import Sql
+from placet_server.settings import Settings, SettingsError
 from placet_server.web.gate import Call
 from support.gated import Gated, gated, logged
 from support.gateroutes import CANARY, JSON, ask, echo, failing
 from support.http import request
+
+PROTOCOLS: dict[str, dict[str, str]] = {
+    "silent": {},
+    "https": {"X_Forwarded_Proto": "https"},
+    "last": {"X_Forwarded_Proto": "http, HTTPS"},
+    "http": {"X_Forwarded_Proto": "http"},
+    "first": {"X_Forwarded_Proto": "https, http"},
+    "odd": {"X_Forwarded_Proto": "wss"},
+}
 
 
 async def test_every_answer_names_its_request_and_forbids_storing(tmp_path: Path) -> None:
@@ -143,6 +155,31 @@ async def test_forwarded_addresses_count_only_from_listed_proxies(tmp_path: Path
         for forwarded, ip in behind.items():
             told = request("POST", "/v1/echo", b"{}", X_Key="a", Content_Type=JSON, X_Forwarded_For=forwarded)
             assert (await ask(served, told)).json()["ip"] == ip
+
+
+async def test_api_09_a_bare_socket_is_for_proxies_that_end_tls(tmp_path: Path) -> None:
+    """Beyond this machine plain http is refused, without redirecting, but from a listed proxy that took it encrypted."""
+    sent = {name: request("GET", "/v1/items", b"", **headers) for name, headers in PROTOCOLS.items()}
+    for folder, trusted, good in (
+        ("stranger", ("192.0.2.0/24",), set()),
+        ("proxy", ("127.0.0.0/8",), {"silent", "https", "last"}),
+    ):
+        (tmp_path / folder).mkdir()
+        async with gated(tmp_path / folder, echo, trusted=trusted, bare=True) as served:
+            for name, wire in sent.items():
+                answer = await ask(served, wire)
+                assert (answer.status == 200) == (name in good), (folder, name)
+                if name not in good:
+                    assert (answer.status, answer.json()["code"]) == (403, "forbidden")
+                    assert "location" not in answer.headers
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])  # noqa: S104 - nothing is bound
+def test_api_09_plain_http_off_loopback_needs_tls_or_a_proxy(tmp_path: Path, host: str) -> None:
+    """The server does not start where keys and codes would travel in clear."""
+    with pytest.raises(SettingsError, match="in clear"):
+        Listener(Settings(data=tmp_path, host=host))
+    Listener(Settings(data=tmp_path, host=host, trusted_proxy=("10.0.0.0/8",)))
 
 
 async def test_calls_are_noted_within_a_second(tmp_path: Path) -> None:

@@ -64,14 +64,18 @@ class Gated(NamedTuple):
 
 @asynccontextmanager
 async def gated(
-    folder: Path, *add: object, policies: Policies | None = None, trusted: tuple[str, ...] = ()
+    folder: Path,
+    *add: object,
+    policies: Policies | None = None,
+    trusted: tuple[str, ...] = (),
+    bare: bool = False,
 ) -> AsyncIterator[Gated]:
     """Serve the routes that each ``add(gated)`` adds."""
     store = await open_store(folder / "gate.db")
     app = web.Application()
     clock = ManualClock()
     apilog = ApiLog(store, ClearSealer(), every=0.05)
-    gate = Gate(clock, SeededEntropy(), apilog, RateLimit(), Peers(trusted))
+    gate = Gate(clock, SeededEntropy(), apilog, RateLimit(), Peers(trusted, bare=bare))
     listener = socket.create_server(("127.0.0.1", 0))
     shown = Gated(listener.getsockname()[1], gate, clock, store, apilog, app.router, PlainFace(policies))
     for each in add:

@@ -36,6 +36,7 @@ __all__ = ["Call", "Doc", "Gate", "Handler", "Route", "body", "decode"]
 UNAVAILABLE_RETRY: Final = 5
 _NO_FACTS: Final[dict[str, Any]] = {}
 JSON: Final = "application/json"
+_IN_CLEAR: Final = frozenset({"/healthz", "/readyz"})  # supervisors of the host do not come by the proxy
 _REST: Final = "/{rest:(?s:.*)}"  # line ends as well: a path may hold them, encoded
 
 
@@ -200,6 +201,7 @@ class Gate:
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         authenticate = face.authenticate
         literal = not path.endswith(_REST)
+        guarded = self._peers.bare and path not in _IN_CLEAR
         foreign = face.name in FOREIGN
 
         async def run(request: web.Request) -> web.StreamResponse:
@@ -211,8 +213,8 @@ class Gate:
             code: Code | None = None
             call: Call | None = None
             try:
-                if foreign:
-                    await self._open(face, now)
+                if guarded or foreign:
+                    await self._enter(request, face, now, guarded=guarded)
                 if literal:
                     _one_spelling(request)
                 if plain and request.rel_url.raw_query_string:
@@ -269,9 +271,11 @@ class Gate:
 
         return run
 
-    async def _open(self, face: Face, now: int) -> None:
-        """A face answers as if it were not there until a credential opens it."""
-        if self._opened is not None and not await self._opened(face.name, now):
+    async def _enter(self, request: web.Request, face: Face, now: int, *, guarded: bool) -> None:
+        """A bare socket is for proxies; a face answers as if it were not there until a credential opens it."""
+        if guarded and not self._peers.encrypted(request):
+            raise RefusedError("forbidden", "This server answers by https only.")
+        if self._opened is not None and face.name in FOREIGN and not await self._opened(face.name, now):
             raise RefusedError("not_found", "No credential opens this API: add one by `credential add`.")
 
     def _admit(self, caller: Caller | None, scope: Scope | None, ip: str, now: int) -> None:

@@ -22,8 +22,10 @@ class Peers:
     believed.
     """
 
-    def __init__(self, trusted: Iterable[str]) -> None:
+    def __init__(self, trusted: Iterable[str], *, bare: bool = False) -> None:
         self._trusted: list[Network] = [ipaddress.ip_network(network) for network in trusted]
+        self.bare: Final = bare
+        """Whether the server's own socket is plain http beyond this machine: proxies alone may come by it."""
 
     def address(self, request: web.Request) -> str:
         """The address as text; IPv4 inside IPv6 is given as IPv4, a local socket as the empty text."""
@@ -37,6 +39,11 @@ class Peers:
                 if not self._is_trusted(hop):
                     break
         return _spelled(peer)
+
+    def encrypted(self, request: web.Request) -> bool:
+        """Whether a request to a bare socket came by a listed proxy that does not say that it took it in clear."""
+        said = ",".join(request.headers.getall("X-Forwarded-Proto", ("https",))).rpartition(",")[2]
+        return self._is_trusted(request.remote or "") and said.strip().lower() == "https"
 
     def _is_trusted(self, text: str) -> bool:
         address = plain(text)
