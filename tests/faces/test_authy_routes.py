@@ -287,3 +287,10 @@ async def test_log_03_calls_are_found_by_person_and_number_and_hold_no_code(auth
     text = repr(by_user)
     assert code not in text
     assert KEY not in text
+
+
+async def test_routes_whose_answers_are_not_known_are_not_there(tmp_path: Path) -> None:
+    """Devices of the SDK and reporting events: a documented 404 with a body that clients can read."""
+    async with authy_server(tmp_path) as authy:
+        for method, path in (("DELETE", "sdk/devices/7"), ("GET", "reporting/events?page=1")):
+            assert await authy.bad(method, f"/protected/json/{path}") == (404, "60002")
