@@ -47,6 +47,20 @@ async def test_a_message_is_claimed_once(tmp_path: Path) -> None:
         assert (again.id, again.attempts, again.status) == (due.id, 1, "sending")
 
 
+async def test_what_a_dead_process_had_claimed_is_due_at_once(tmp_path: Path) -> None:
+    """A new deliverer need not wait for the end of claims; what is put off, or over, stays as it is."""
+    async with world(tmp_path) as w:
+        claimed, later, done = [await due_of(w, await issue(w)) for _ in range(3)]
+        await carry(w, done)
+        for due in (claimed, later):
+            assert await w.domain.messages.claim(due, w.now + 45_000, w.now)
+        await w.domain.messages.later(later, w.now + 10_000, (), w.now)
+        w.clock.advance(ms=1)
+        await w.domain.messages.release(w.now)
+        assert [due.id for due in await w.domain.messages.due(w.now)] == [claimed.id]
+        assert await w.domain.messages.claim((await w.domain.messages.due(w.now))[0], w.now + 1, w.now)
+
+
 async def test_a_message_goes_on_where_the_last_attempt_ended(tmp_path: Path) -> None:
     """What was tried is remembered over a restart, and the next deliverer knows text and destination again."""
     async with world(tmp_path) as w:

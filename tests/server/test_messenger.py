@@ -166,17 +166,15 @@ async def test_two_messengers_send_a_message_once(tmp_path: Path) -> None:
 
 
 async def test_what_a_messenger_left_under_way_is_due_again(tmp_path: Path) -> None:
-    """A claim ends by itself: after it the next messenger carries the message."""
+    """The next messenger carries at once what the last one was at: nobody else can be."""
     slow, good = FaultGateway("slow", ["hang"]), RecordingGateway("good")
     async with world(tmp_path) as made:
         async with post(made, slow, grace=0) as desk:
             message_id = await desk.send()
             await slow.count(1)
         assert (await made.domain.messages.get(None, message_id)).status == "sending"
+        made.clock.advance(ms=1)
         async with post(made, good) as desk:
-            await asyncio.sleep(0.05)
-            assert good.sent == []
-            await desk.later(30)
             await desk.until(message_id, "sent")
 
 

@@ -88,6 +88,8 @@ class Messenger:
         """Carry until ``stop``; what is then under way gets ``grace`` seconds, the rest stays in the table."""
         end = self._bus.listen("message", self._heard)
         self._messages.hold(self._hold_ms())
+        # The store has one process at a time, so nobody is at work on what is claimed.
+        await self._messages.release(self._clock.now())
         self._scan_at = 0.0
         try:
             while not self._stopping:

@@ -85,6 +85,9 @@ _LATER: Final = Sql(
     "UPDATE messages SET status = 'queued', due_at = ?, tried = ?, reason = ?, updated_at = ?"
     " WHERE id = ? AND status = 'sending'",
 )
+_RELEASE: Final = Sql(
+    "messages_release", "UPDATE messages SET due_at = ? WHERE due_at > ? AND status = 'sending' AND id < ?"
+)
 _END: Final = Sql(
     "message_end",
     "UPDATE messages SET status = ?, reason = ?, due_at = NULL, updated_at = ?, recipient = ?, sealed = NULL"
@@ -291,6 +294,10 @@ class Messages:
         """When the next message is due in ms UTC, None when all are sent."""
         row = await self._store.row(_NEXT)
         return None if row is None else row[0]
+
+    async def release(self, now: int) -> None:
+        """Make due what a process that is no more had claimed before now; for the only deliverer, as it begins."""
+        await self._store.write(plan(step(_RELEASE, now, now, first_id(now)), guards=0))
 
     async def claim(self, due: Due, until: int, now: int) -> bool:
         """Take a message for one attempt, False when somebody else did or it is over.
