@@ -18,13 +18,7 @@ from placet_server.domain.chunks import PLACES, chunks
 from placet_server.domain.destinations import Destination
 from placet_server.domain.guard import Guard, Taken
 from placet_server.domain.ids import first_id, is_id, new_id
-from placet_server.domain.mail import (
-    UNSENT,
-    Due,
-    MessageDraft,
-    MessageInfo,
-    Reported,
-)
+from placet_server.domain.mail import UNSENT, Due, MessageDraft, MessageInfo, Reported
 from placet_server.domain.messagerows import DUE_COLUMNS, INFO_COLUMNS, owner
 from placet_server.domain.messagetexts import checked
 from placet_server.domain.refusals import RefusedError
