@@ -114,6 +114,15 @@ async def test_octopushs_account_defaults_are_switches(tmp_path: Path) -> None:
         assert wallet == (200, {"amount": 7.0, "unit": "credits"})
 
 
+@pytest.mark.parametrize(("confusing", "pattern"), [("12345", "[06-9]{32}"), ("0123456", r"\d{32}")])
+async def test_which_characters_confuse_is_a_switch(tmp_path: Path, confusing: str, pattern: str) -> None:
+    """Those of the list are left out, unless hardly any would be left to draw from."""
+    async with octopush(tmp_path, confusing_characters=confusing) as octo:
+        sent = {"phone_number": PHONE, "code_length": 32, "remove_confusing_characters": True}
+        assert (await asked(octo, **sent))[0] == 200
+        assert re.fullmatch(pattern, (await octo.arrived(1))[0]["text"])
+
+
 async def test_unityvoxs_switches_change_what_they_say(tmp_path: Path) -> None:
     """Status of errors, type of the number, place of the code, life and tries."""
     settings = {

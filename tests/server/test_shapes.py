@@ -57,5 +57,5 @@ def test_alphabets_are_what_was_chosen() -> None:
     )
     assert Shape(digits=False, special=True).alphabet() == SPECIAL
     everything = Shape(upper=True, lower=True, special=True, unconfusing=True).alphabet()
-    assert not CONFUSING & set(everything)
+    assert not set(CONFUSING) & set(everything)
     assert len(everything) == len(set(everything)) > 50

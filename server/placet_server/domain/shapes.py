@@ -12,11 +12,16 @@ from placet_server.ports import Entropy
 LENGTH_MIN: Final = 4
 LENGTH_MAX: Final = 32
 SPECIAL: Final = "!#$%&?@"
-CONFUSING: Final = frozenset("0Oo1Il5S2Z8B")
+CONFUSING: Final = "0Oo1Il5S2Z8B"
+_LEFT_MIN: Final = 5
+"""Characters below which guessing becomes too easy: as many digits are left when all confusing ones go."""
 
 
 class Shape(Struct, frozen=True):
-    """How many characters, 4 to 32, and of which kinds; ``unconfusing`` leaves out those that look alike."""
+    """How many characters, 4 to 32, and of which kinds; ``unconfusing`` leaves out those that look alike.
+
+    Which ones those are says ``confusing``; a list that would leave fewer than five characters leaves out none.
+    """
 
     length: int = 6
     digits: bool = True
@@ -24,6 +29,7 @@ class Shape(Struct, frozen=True):
     lower: bool = False
     special: bool = False
     unconfusing: bool = False
+    confusing: str = CONFUSING
 
     def alphabet(self) -> str:
         """The characters that may occur; digits when no kind was chosen."""
@@ -34,7 +40,8 @@ class Shape(Struct, frozen=True):
             (self.special, SPECIAL),
         )
         chosen = "".join(characters for wanted, characters in kinds if wanted) or string.digits
-        return "".join(char for char in chosen if char not in CONFUSING) if self.unconfusing else chosen
+        clear = "".join(char for char in chosen if char not in self.confusing) if self.unconfusing else chosen
+        return clear if len(clear) >= _LEFT_MIN else chosen
 
 
 def draw(shape: Shape, entropy: Entropy) -> str:

@@ -107,7 +107,7 @@ def shape(sent: dict[str, Any], caller: Caller) -> Shape:
         field: truth(sent.get(name), default=switch(caller, name)) for field, name in _ALPHABETS.items()
     }
     length = whole(sent.get("code_length"), 4, 32, switch(caller, "code_length"))
-    return Shape(length=length, **allowed)
+    return Shape(length=length, confusing=switch(caller, "confusing_characters"), **allowed)
 
 
 def channel(value: object, default: str) -> Channel:

@@ -182,6 +182,13 @@ TABLE: Final[tuple[Switch, ...]] = (
         False,
         "Account default of remove_confusing_characters.",
     ),
+    Switch(
+        "octopush",
+        "confusing_characters",
+        "text",
+        "0Oo1Il5S2Z8B",
+        "What remove_confusing_characters leaves out; nothing where fewer than five characters would be left.",
+    ),
     Switch("octopush", "validity_period", "integer 3..10000000", 600, "Account default of validity_period."),
     Switch("octopush", "max_wrong_attempts", "integer 1..100", 3, "Account default of max_wrong_attempts."),
     Switch(
