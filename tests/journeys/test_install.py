@@ -51,7 +51,7 @@ def test_the_wheel_holds_three_packages_and_their_data(wheel: Path) -> None:
     ("extra", "program", "foreign"),
     [
         ("server", "placet-server", ("keyring", "zxingcpp")),
-        ("authenticator", "placet", ("qrcode", "pywebpush")),
+        ("authenticator", "placet", ("phonenumbers", "pywebpush")),
     ],
 )
 def test_one_end_installs_alone_and_its_program_starts(
