@@ -118,8 +118,8 @@ async def test_octopushs_account_defaults_are_switches(tmp_path: Path) -> None:
 async def test_which_characters_confuse_is_a_switch(tmp_path: Path, confusing: str, pattern: str) -> None:
     """Those of the list are left out, unless hardly any would be left to draw from."""
     async with octopush(tmp_path, confusing_characters=confusing) as octo:
-        sent = {"phone_number": PHONE, "code_length": 32, "remove_confusing_characters": True}
-        assert (await asked(octo, **sent))[0] == 200
+        told = await asked(octo, phone_number=PHONE, code_length=32, remove_confusing_characters=True)
+        assert told[0] == 200
         assert re.fullmatch(pattern, (await octo.arrived(1))[0]["text"])
 
 
