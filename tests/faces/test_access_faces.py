@@ -10,7 +10,7 @@ import pytest
 
 from placet_server.web.facedocs import TABLE
 from support import faceforms
-from support.described import Faces, Operation, faces, routed
+from support.described import KEY, Faces, Operation, faces, routed
 from support.http import exchange, request
 from support.wishes import Wish
 
@@ -119,6 +119,19 @@ async def test_api_13_only_declared_methods_do_anything(all_faces: Faces) -> Non
 
 async def test_api_15_every_answer_says_what_it_is(all_faces: Faces) -> None:
     """Type with charset, nosniff, no-store where anything is private, no version of a program, and no redirect."""
+    head = [("X-Authy-API-Key", KEY)]
+    secret = Wish("POST", f"/protected/json/users/{all_faces.values['user']}/secret", None, head)
+    shown = (await all_faces.call(secret)).json()["qr_code"].removeprefix(all_faces.live.url)
+    picture = await all_faces.call(Wish("GET", shown))
+    assert (picture.status, picture.headers["content-type"], picture.headers["server"]) == (
+        200,
+        "image/png",
+        "placet",
+    )
+    assert (picture.headers["cache-control"], picture.headers["x-content-type-options"]) == (
+        "no-store",
+        "nosniff",
+    )
     for each in all_faces.operations:
         answer = await all_faces.call(all_faces.wish(each))
         assert not 300 <= answer.status < 400, each
@@ -205,7 +218,7 @@ async def test_api_11_hostile_paths_on_the_authy_face_do_nothing(all_faces: Face
     ]
     before = await all_faces.state()
     for path in dict.fromkeys(corpus):
-        wish = Wish("GET", path, None, [("X-Authy-API-Key", "AUTHY-KEY-d57d919d11e6b221c9bf")])
+        wish = Wish("GET", path, None, [("X-Authy-API-Key", KEY)])
         answer = await all_faces.call(wish)
         assert 400 <= answer.status < 500, (path, answer)
         assert b"is valid" not in answer.body
@@ -231,7 +244,7 @@ async def test_api_12_document_types_are_refused_on_every_way_that_reads_xml(all
             "POST",
             path,
             None,
-            [("X-Authy-API-Key", "AUTHY-KEY-d57d919d11e6b221c9bf"), ("Content-Type", "text/xml")],
+            [("X-Authy-API-Key", KEY), ("Content-Type", "text/xml")],
             "raw",
             body,
         )

@@ -277,6 +277,24 @@ async def test_api_02_natively_an_unknown_key_and_a_wrong_secret_are_one_answer(
         assert next(iter(seen))[0] == 401
 
 
+async def test_api_14_bytes_that_are_no_text_are_nobody(tmp_path: Path) -> None:
+    """Credentials with bytes that are no UTF-8, wherever they stand, are refused as wrong ones and are no failure."""
+    async with faces(tmp_path / "data") as made:
+        odd = b"de\xffmo\xed\xa0\x80".decode("utf-8", "surrogateescape")
+        for wish in (
+            Wish("GET", "/v1/public/wallet/check-balance", None, [("api-login", odd), ("api-key", odd * 3)]),
+            Wish("GET", "/v1/public/wallet/check-balance", None, [("api-login", NAME), ("api-key", odd * 3)]),
+            Wish("GET", "/protected/json/app/details", None, [("X-Authy-API-Key", odd)]),
+            Wish("GET", "/v1/users", None, [("Authorization", f"Bearer {odd}")]),
+            Wish(
+                "GET", "/api/basic/?class=user&method=getbalance", None, [("Authorization", f"Basic {odd}")]
+            ),
+            Wish("GET", "/device/v1/self", None, [("Placet-Proof", odd)]),
+        ):
+            answer = await made.call(wish)
+            assert answer.status == 401, (wish.path, answer.body)
+
+
 async def test_log_04_each_success_and_failure_of_each_factor_has_its_row_and_its_leaf(
     tmp_path: Path,
 ) -> None:

@@ -185,10 +185,10 @@ def routed(live: LiveServer) -> set[tuple[str, str]]:
 
 def _usual(resource: web.Resource) -> str:
     path = resource.canonical
-    if path == "/{api}":  # any letter case, and perhaps a slash
+    if path.endswith("/{api}"):  # any letter case, and perhaps a slash
         pattern = resource.get_info()["pattern"].pattern
-        path = re.sub(r"^/\(\?P<api>\(\?i:(.*)\)/\?\)$", r"/\1", pattern)
-        return path if "OTP-api" in path or path.endswith("token") else f"{path}/"
+        path = re.sub(r"^(.*)\(\?P<api>\(\?i:(.*)\)/\?\)$", r"\1\2", pattern)
+        return f"{path}/" if path.startswith("/api/") and path.count("/") == 2 else path
     if path == "/api/http/{rest}":  # the query without its question mark
         return "/api/http/"
     return re.sub("^//", "/", path)

@@ -124,7 +124,7 @@ _PATHS: Final = frozenset(path for _, path in TABLE)
 
 
 def operation(method: str, path: str) -> dict[str, Any]:
-    """What is told of a face's route beside tags, id and path variables; raises ``KeyError`` for one without a row."""
+    """What is told of a face's route, one of ``TABLE``, beside tags, id and path variables."""
     told = TABLE[method, path]
     media = ["application/json"]
     if "{format}" in path:

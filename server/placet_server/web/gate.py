@@ -36,6 +36,7 @@ __all__ = ["Call", "Doc", "Gate", "Handler", "Route", "body", "decode"]
 UNAVAILABLE_RETRY: Final = 5
 _NO_FACTS: Final[dict[str, Any]] = {}
 JSON: Final = "application/json"
+_SERVER: Final = HEADERS["Server"]  # aiohttp's own tells versions
 _IN_CLEAR: Final = frozenset({"/healthz", "/readyz"})  # supervisors of the host do not come by the proxy
 _REST: Final = "/{rest:(?s:.*)}"  # line ends as well: a path may hold them, encoded
 
@@ -235,9 +236,7 @@ class Gate:
                 response.headers["X-Request-Id"] = request_id
                 if foreign and not plainly:  # their URLs and forms hold credentials
                     response.headers.setdefault("Cache-Control", "no-store")
-                    response.headers.setdefault(
-                        "Server", HEADERS["Server"]
-                    )  # not aiohttp's, with its version
+                    response.headers.setdefault("Server", _SERVER)
             row = (
                 request_id,
                 now,

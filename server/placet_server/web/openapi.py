@@ -78,6 +78,8 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for (method, path), route in reversed(shown.items()):
         typed = route.face in TYPED
+        if not typed and (method, path) not in facedocs.TABLE:
+            continue
         told = _operation(route, by_kind, components) if typed else facedocs.operation(method, path)
         if variables := _path_parameters(route):
             told["parameters"] = variables + told.get("parameters", [])
@@ -138,7 +140,7 @@ def _security(route: Route, doc: Doc) -> list[dict[str, list[str]]]:
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
-    if route.path.startswith("/{"):  # a path in another spelling
+    if "{api:" in route.path:  # a path in another spelling
         return []
     return [
         {
