@@ -258,7 +258,7 @@ class Messenger:
         return Outgoing(
             id=due.id,
             channel=channel,
-            to=due.to.address,
+            to=due.at(channel).address,
             text=text.text,
             subject=text.subject,
             html=text.html,

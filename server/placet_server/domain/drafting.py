@@ -12,7 +12,7 @@ from placet_protocol.text import clean
 from placet_server.domain import codekeys, texts
 from placet_server.domain.destinations import Destination, of_user
 from placet_server.domain.guard import Guard
-from placet_server.domain.mail import MessageDraft
+from placet_server.domain.mail import MessageDraft, reaches
 from placet_server.domain.messages import NOTHING, Messages, Prepared, owner
 from placet_server.domain.onecode import CodeDraft, Kept
 from placet_server.domain.refusals import RefusedError
@@ -20,7 +20,7 @@ from placet_server.domain.shapes import LENGTH_MAX, LENGTH_MIN, Shape
 from placet_server.domain.users import Users
 from placet_server.domain.values import Caller, User, UserRef
 from placet_server.domain.verified import VerifiedNumbers
-from placet_server.ports import Sealer, Sql, Step, step
+from placet_server.ports import Channel, Sealer, Sql, Step, step
 
 _ADD: Final = Sql(
     "code_add",
@@ -61,13 +61,14 @@ class Drafting:
     async def wish(self, caller: Caller, draft: CodeDraft, code_id: str) -> Wish:
         """A draft within policy; raises as ``Codes.issue``."""
         policies = caller.application.policies
-        destination = draft.destination or await self._of_user(draft)
+        destination, other = draft.destination, None
         channels = draft.channels
+        if destination is None:
+            destination, other = await self._of_user(draft)
         if channels:
             if destination is None:
                 raise RefusedError("invalid_destination", "There is nothing that the channel reaches.")
-            channels = self._guard.channels(caller, destination, channels)
-            await self._is_factor(caller, draft, destination)
+            destination, other, channels = await self._reached(caller, draft, destination, other)
         shape = draft.shape or Shape(policies.code_length)
         length = max(policies.code_min_length, min(shape.length, LENGTH_MAX))
         tries = max(1, min(draft.tries or policies.code_tries, policies.code_max_tries))
@@ -83,6 +84,7 @@ class Drafting:
             sender=_clean("sender", draft.sender) or policies.code_sender or None,
             language=texts.language(draft.language or policies.code_language, policies.code_language),
             gender=draft.gender,
+            other_address="" if other is None else other.address,
         )
         user_id = None if draft.user is None else draft.user.id
         ip = codekeys.of_ip(self._sealer, draft.ip)
@@ -134,6 +136,7 @@ class Drafting:
             language=kept.language,
             gender=kept.gender,
             code=value,
+            other=kept.other,
         )
         return self._messages.prepare(caller, draft, now, ip=ip, code_id=code_id)
 
@@ -178,11 +181,41 @@ class Drafting:
                 "This user's number was never verified: code.verified_numbers asks for a phone verification first.",
             )
 
-    async def _of_user(self, draft: CodeDraft) -> Destination | None:
+    async def _of_user(self, draft: CodeDraft) -> tuple[Destination | None, Destination | None]:
+        """Where the first channel goes, and the user's other handle where another channel needs it."""
         if draft.user is None:
-            return None
+            return None, None
         user = draft.user if isinstance(draft.user, User) else await self._users.by_id(draft.user.id)
-        return of_user(user, "email" if draft.channels[:1] == ("email",) else "phone")
+        number, address = of_user(user, "phone"), of_user(user, "email")
+        if draft.channels[:1] == ("email",):
+            number, address = address, number
+        needed = address is not None and any(reaches(channel, address) for channel in draft.channels)
+        return (
+            (number, address if needed else None)
+            if number is not None
+            else (address if needed else None, None)
+        )
+
+    async def _reached(
+        self, caller: Caller, draft: CodeDraft, destination: Destination, other: Destination | None
+    ) -> tuple[Destination, Destination | None, tuple[Channel, ...]]:
+        """Where the channels go that may and can; the refusal of the first destination when none does."""
+        good: dict[Destination, tuple[Channel, ...]] = {}
+        refused: list[RefusedError] = []
+        for each in (destination, other):
+            if each is None:
+                continue
+            try:
+                good[each] = self._guard.channels(caller, each, draft.channels)
+                await self._is_factor(caller, draft, each)
+            except RefusedError as error:
+                good.pop(each, None)
+                refused.append(error)
+        if not good:
+            raise refused[0]
+        carrying = {channel for channels in good.values() for channel in channels}
+        first, *rest = good
+        return first, rest[0] if rest else None, tuple(c for c in draft.channels if c in carrying)
 
 
 def opened(sealer: Sealer, code_id: str, sealed: bytes) -> Kept:

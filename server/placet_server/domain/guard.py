@@ -64,11 +64,12 @@ _DROP: Final = Sql(
 
 
 class Taken(NamedTuple):
-    """One guard of a plan, what it counts, and the key of its counter."""
+    """One guard of a plan, what it counts, the key of its counter, and whose messages it counts."""
 
     step: Step
     kind: str
     subject: bytes = b""
+    to: Destination | None = None
 
 
 class Guard:
@@ -121,35 +122,49 @@ class Guard:
         return allowed and bool(self._routes.gateways(channel, _route(policies, channel)))
 
     def take(
-        self, caller: Caller, destination: Destination, ip: str, now: int, *, counts: bool
+        self,
+        caller: Caller,
+        destination: Destination,
+        ip: str,
+        now: int,
+        *,
+        counts: bool,
+        other: Destination | None = None,
     ) -> list[Taken]:
-        """The guards that count one message; ``counts`` when right answers to it are to be expected."""
-        policies = caller.application.policies
-        window, application = policies.code_window * 1000, caller.application.id
-        subject = self._subject("destination", caller.org, destination.address)
-        taken = [
-            Taken(
-                step(
-                    _TAKE_DESTINATION,
-                    *(subject, now, now, window, DAY_MS, DAY_MS),
-                    *(policies.code_per_destination, window, policies.code_per_destination_day, DAY_MS),
-                ),
-                "destination",
-                subject,
-            )
-        ]
-        if destination.kind == "phone":
-            breaker, limit = policies.code_breaker if counts else 0, _block_limit(policies, counts=counts)
-            kind = "prefix" if counts else "texts"
-            if breaker or limit:
-                block = self._block(caller, kind, destination)
-                taken.append(self._hour(kind, block, limit, policies, now, breaker))
+        """The guards that count one message; ``counts`` when right answers to it are to be expected.
+
+        A message that may go to an ``other`` destination counts for both.
+        """
+        policies, application = caller.application.policies, caller.application.id
+        taken = self._to(caller, destination, now, counts=counts)
+        if other is not None:
+            taken += self._to(caller, other, now, counts=counts)
         if ip and policies.code_per_ip:
             subject = self._subject("ip", application, source(ip))
             taken.append(self._hour("ip", subject, policies.code_per_ip, policies, now))
         if policies.code_per_application:
             subject = self._subject("application", application, "")
             taken.append(self._hour("application", subject, policies.code_per_application, policies, now))
+        return taken
+
+    def _to(self, caller: Caller, destination: Destination, now: int, *, counts: bool) -> list[Taken]:
+        """The guards that count one message to this destination, and to numbers like it."""
+        policies = caller.application.policies
+        window = policies.code_window * 1000
+        subject = self._subject("destination", caller.org, destination.address)
+        spend = step(
+            _TAKE_DESTINATION,
+            *(subject, now, now, window, DAY_MS, DAY_MS),
+            *(policies.code_per_destination, window, policies.code_per_destination_day, DAY_MS),
+        )
+        taken = [Taken(spend, "destination", subject, destination)]
+        if destination.kind == "phone":
+            breaker, limit = policies.code_breaker if counts else 0, _block_limit(policies, counts=counts)
+            kind = "prefix" if counts else "texts"
+            if breaker or limit:
+                block = self._block(caller, kind, destination)
+                hour = self._hour(kind, block, limit, policies, now, breaker)
+                taken.append(hour._replace(to=destination))
         return taken
 
     async def refusal(self, caller: Caller, destination: Destination, taken: Taken, now: int) -> RefusedError:
@@ -168,7 +183,9 @@ class Guard:
             limit = policies.code_per_prefix
             if not limit or spent < limit:
                 held_until = now + policies.code_breaker_hold * 1000
-                await self._hold(caller, destination, taken.subject, spent, matched, held_until, now)
+                await self._hold(
+                    caller, taken.to or destination, taken.subject, spent, matched, held_until, now
+                )
         if held_until > now:
             return _refused("Too few codes to numbers like this one are answered.", held_until, now)
         like_this = "to numbers like this one"

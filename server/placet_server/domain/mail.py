@@ -21,7 +21,8 @@ UNSENT: Final = frozenset({"queued", "sending"})
 class MessageDraft(Struct, frozen=True, kw_only=True):
     """A message: one text for each channel that may carry it, the first one that does wins.
 
-    ``code`` is the code inside the texts, ``send_at`` when to begin, ``expires_at`` when it is of no more use (ms UTC).
+    ``other`` is where channels go that do not reach ``to``: a person's address beside their number, or the number beside
+    the address. ``code`` is the code inside the texts, ``send_at`` when to begin, ``expires_at`` when it is of no more use (ms UTC).
     """
 
     to: Destination
@@ -34,6 +35,7 @@ class MessageDraft(Struct, frozen=True, kw_only=True):
     gender: Gender = "female"
     code: str | None = None
     send_at: int | None = None
+    other: Destination | None = None
 
 
 class MessageInfo(Struct, frozen=True):
@@ -86,3 +88,16 @@ class Due(Struct, frozen=True):
     expires_at: int
     report_secret: str
     held_until: int = 0
+    other: Destination | None = None
+    channel: Channel | None = None
+    """By which a gateway took it."""
+
+    def at(self, channel: Channel | None) -> Destination:
+        """Where a channel goes; where the message goes first when none is named."""
+        other = self.other
+        return self.to if other is None or channel is None or not reaches(channel, other) else other
+
+
+def reaches(channel: Channel, destination: Destination) -> bool:
+    """Whether a channel goes to destinations of this kind."""
+    return (channel == "email") == (destination.kind == "email")

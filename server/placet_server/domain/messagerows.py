@@ -10,7 +10,7 @@ from msgspec import Struct
 from placet_protocol.jose import b64u
 from placet_server.domain.destinations import Destination, Kind, masked
 from placet_server.domain.ids import made_at
-from placet_server.domain.mail import Due, Gender, MessageDraft, MessageInfo
+from placet_server.domain.mail import Due, Gender, MessageDraft, MessageInfo, reaches
 from placet_server.domain.segments import parts
 from placet_server.domain.texts import Text
 from placet_server.domain.values import Caller
@@ -24,7 +24,7 @@ _ADD: Final = Sql(
     " expires_at, updated_at, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?)",
 )
 DUE_COLUMNS: Final = (
-    "id, application, kind, status, channels, code, tried, attempts, due_at, expires_at, sealed"
+    "id, application, kind, status, channels, code, tried, attempts, due_at, expires_at, sealed, channel"
 )
 INFO_COLUMNS: Final = (
     "id, application, kind, status, channels, channel, gateway, parts, attempts, reason, reference, code, updated_at,"
@@ -42,6 +42,7 @@ class _Sealed(Struct, frozen=True, array_like=True):
     language: str
     gender: Gender
     code: str | None
+    other: tuple[Kind, str] | None = None
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -71,6 +72,7 @@ def add(
         draft.language,
         draft.gender,
         draft.code,
+        None if draft.other is None else (draft.other.kind, draft.other.address),
     )
     return step(
         _ADD,
@@ -106,7 +108,7 @@ def fresh(
         kind=draft.kind,
         status="queued",
         channels=draft.channels,
-        to=Destination(draft.to.kind, draft.to.dialled),
+        to=_dialled(draft.to.kind, draft.to.address),
         texts=draft.texts,
         sender=draft.sender,
         language=draft.language,
@@ -120,6 +122,7 @@ def fresh(
         expires_at=draft.expires_at,
         report_secret=secret(sealer, message_id),
         held_until=held_until,
+        other=None if draft.other is None else _dialled(draft.other.kind, draft.other.address),
     )
 
 
@@ -129,7 +132,7 @@ def told(due: Due, status: str, channel: Channel | None, reason: str) -> tuple[s
         "message_id": due.id,
         "code_id": due.code_id,
         "channel": channel,
-        "destination": masked(due.to),
+        "destination": masked(due.at(channel or due.channel)),
         "reason": reason or None,
     }
     kind = "code" if due.kind == "code" else "message"
@@ -172,7 +175,7 @@ def secret(sealer: Sealer, message_id: str) -> str:
 
 def due(sealer: Sealer, row: Row) -> Due | None:
     """A row of ``DUE_COLUMNS`` as a deliverer needs it; None when it is erased or does not open."""
-    message_id, application, kind, status, channels, code, tried, attempts, due_at, expires_at, sealed = row
+    message_id, application, kind, status, channels, code, tried, attempts, due_at, expires_at, sealed, by = row
     if sealed is None:
         return None
     try:
@@ -185,7 +188,7 @@ def due(sealer: Sealer, row: Row) -> Due | None:
         kind=kind,
         status=status,
         channels=tuple(channels.split()),
-        to=Destination(body.kind, Destination(body.kind, body.address).dialled),
+        to=_dialled(body.kind, body.address),
         texts=body.texts,
         sender=body.sender,
         language=body.language,
@@ -198,12 +201,14 @@ def due(sealer: Sealer, row: Row) -> Due | None:
         created_at=made_at(message_id),
         expires_at=expires_at,
         report_secret=secret(sealer, message_id),
+        other=None if body.other is None else _dialled(*body.other),
+        channel=by,
     )
 
 
 def recipient(sealer: Sealer, due: Due) -> bytes:
     """What is kept of the destination when a message is erased."""
-    return sealer.seal("pii", "recipients", due.id, masked(due.to).encode())
+    return sealer.seal("pii", "recipients", due.id, masked(due.at(due.channel)).encode())
 
 
 def info(sealer: Sealer, row: Row) -> MessageInfo:
@@ -216,7 +221,7 @@ def info(sealer: Sealer, row: Row) -> MessageInfo:
         channels=tuple(row[4].split()),
         channel=row[5],
         gateway=row[6],
-        to=_recipient(sealer, row[0], row[14], row[15]),
+        to=_recipient(sealer, row[0], row[14], row[15], row[5]),
         parts=row[7],
         attempts=row[8],
         reason=row[9],
@@ -228,13 +233,22 @@ def info(sealer: Sealer, row: Row) -> MessageInfo:
     )
 
 
-def _recipient(sealer: Sealer, message_id: str, kept: bytes | None, sealed: bytes | None) -> str:
+def _dialled(kind: Kind, address: str) -> Destination:
+    return Destination(kind, Destination(kind, address).dialled)
+
+
+def _recipient(
+    sealer: Sealer, message_id: str, kept: bytes | None, sealed: bytes | None, channel: Channel | None
+) -> str:
     """The masked destination, '' when nothing opens."""
     try:
         if kept is not None:
             return sealer.open("pii", "recipients", message_id, kept).decode()
         if sealed is not None:
             body = _decode(sealer.open("pii", "messages", message_id, sealed))
+            other = None if body.other is None else Destination(*body.other)
+            if other is not None and channel is not None and reaches(channel, other):
+                return masked(other)
             return masked(Destination(body.kind, body.address))
     except UnsealableError:
         pass  # told as unknown; the rest of the row is still of use

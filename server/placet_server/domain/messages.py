@@ -210,7 +210,7 @@ class Messages:
     ) -> Prepared:
         """What a plan needs that sends this message; ``announce`` it when the plan is written."""
         message_id = new_id(now, self._entropy)
-        taken = self._guard.take(caller, draft.to, ip, now, counts=draft.kind == "code")
+        taken = self._guard.take(caller, draft.to, ip, now, counts=draft.kind == "code", other=draft.other)
         if (paid := self._charge(caller)) is not None:
             taken.append(Taken(paid, "credit"))
         due, held_until = None, 0

@@ -22,7 +22,7 @@ RESTRICTED: Final[frozenset[Channel]] = frozenset({"sms", "voice", "email"})
 class CodeDraft(Struct, frozen=True, kw_only=True):
     """A code as it is asked for; what is None is as the application's policies say.
 
-    For ``user`` without ``destination`` the first channel decides between phone and e-mail. Without ``channels`` nothing
+    For ``user`` without ``destination`` each channel goes to the user's number or address, as it needs. Without ``channels`` nothing
     is sent, and nobody need be named. ``value`` is a code of the caller's own; ``ip`` binds to the address of the
     person's session; ``text`` is a template with ``{code}``, ``{minutes}``, ``{hh:mm:ss}``, ``{app}``. ``replaces`` ends
     the owner's live codes for the same person and purpose.
@@ -109,6 +109,14 @@ class Kept(Struct, frozen=True, array_like=True):
     language: str
     gender: Gender
     value: str | None = None
+    other_address: str = ""
+
+    @property
+    def other(self) -> Destination | None:
+        """Where channels go that do not reach the destination."""
+        if not self.other_address:
+            return None
+        return Destination("phone" if self.kind == "email" else "email", self.other_address)
 
     @property
     def destination(self) -> Destination | None:
