@@ -175,7 +175,9 @@ def secret(sealer: Sealer, message_id: str) -> str:
 
 def due(sealer: Sealer, row: Row) -> Due | None:
     """A row of ``DUE_COLUMNS`` as a deliverer needs it; None when it is erased or does not open."""
-    message_id, application, kind, status, channels, code, tried, attempts, due_at, expires_at, sealed, by = row
+    message_id, application, kind, status, channels, code, tried, attempts, due_at, expires_at, sealed, by = (
+        row
+    )
     if sealed is None:
         return None
     try:
