@@ -212,6 +212,7 @@ async def test_callbacks_are_signed_by_the_key_that_the_customer_uses(tmp_path: 
         credentials = w.domain.credentials
         made = await credentials.add("authy", "Acme", "a" * 32, {}, w.now)
         assert await credentials.by_secret("authy", "a" * 32, w.now) is not None
+        w.clock.advance(ms=1)
         await credentials.rotate(made.id, "b" * 32, w.now)
         assert await credentials.secret(made.id) == "a" * 32
         assert await credentials.by_secret("authy", "b" * 32, w.now) is not None
