@@ -64,9 +64,10 @@ async def mail_server(
 ) -> AsyncIterator[MailServer]:
     """A mail server on a free port of 127.0.0.1; with STARTTLS it takes mail over TLS only."""
     kept = MailServer()
+    talks: list[SMTP] = []
 
     def protocol() -> SMTP:
-        return SMTP(
+        made = SMTP(
             kept,
             hostname="mail.test",
             tls_context=starttls,
@@ -76,6 +77,8 @@ async def mail_server(
             auth_require_tls=tls is None,
             loop=asyncio.get_running_loop(),
         )
+        talks.append(made)
+        return made
 
     server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0, ssl=tls)
     kept.port = server.sockets[0].getsockname()[1]
@@ -84,3 +87,7 @@ async def mail_server(
     finally:
         server.close()
         await server.wait_closed()
+        for each in talks:
+            if each.transport is not None:  # who was left without an answer may not have said goodbye
+                each.transport.abort()
+        await asyncio.sleep(0)
