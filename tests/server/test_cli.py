@@ -165,6 +165,29 @@ def test_key_03_a_damaged_webhook_is_named(tmp_path: Path) -> None:
     answer("webhook", "remove", made["id"], "--data", data)
 
 
+def test_a_disabled_webhook_is_shown_and_enabled(tmp_path: Path) -> None:
+    """List, application and doctor name an endpoint that answered 410, and the list says how it is told again."""
+    data = tmp_path / "data"
+    run("init", "--data", data)
+    answer("application", "add", "shop", "--data", data)
+    made = answer("webhook", "add", "shop", "https://shop.example.com/in", "--data", data)
+    with contextlib.closing(sqlite3.connect(data / "placet.db")) as file:
+        file.execute("UPDATE webhooks SET status = 'disabled' WHERE id = ?", (made["id"],))
+        file.commit()
+    listed = run("webhook", "list", "--data", data, "--json")
+    assert '"status":"disabled"' in listed.out
+    assert "webhook enable ID" in listed.err
+    (shown,) = answer("application", "show", "shop", "--data", data)["webhooks"]
+    assert (shown["id"], shown["status"]) == (made["id"], "disabled")
+    assert "disabled_webhook" in run("doctor", "--data", data, "--json").out
+    enabled = answer("webhook", "enable", made["id"], "--data", data)
+    assert (enabled["id"], enabled["status"]) == (made["id"], "active")
+    again = run("webhook", "list", "--data", data)
+    assert "active" in again.out
+    assert again.err == ""
+    assert run("webhook", "enable", "nobody", "--data", data).status == 1
+
+
 def test_each_application_has_a_secret_for_its_callback_urls(data: Path) -> None:
     """It is there from the start, stays, and is another one after --rotate; the application's own page shows none."""
     answer("application", "add", "shop", "--data", data)
@@ -226,7 +249,7 @@ def test_init_fixes_the_public_url(tmp_path: Path) -> None:
 def test_every_command_explains_itself() -> None:
     """--help of each command says what it does, and those that act offer --json and --data."""
     commands = [[*path] for path in _commands(program)]
-    assert len(commands) == 34
+    assert len(commands) == 35
     for path in commands:
         shown = CliRunner().invoke(program, [*path, "--help"])
         assert shown.exit_code == 0, path

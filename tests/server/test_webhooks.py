@@ -15,7 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from placet_server.delivery.webhooks import SCHEDULE, retry_at
 from placet_server.ports import Sql, plan, step
 from placet_server.testing import SeededEntropy
-from support.answering import world
+from support.answering import code_of, world
 from support.delivering import Delivering, scripted
 from support.devicelines import until
 from support.receivers import receiver
@@ -109,6 +109,29 @@ async def test_whk_04_gone_disables_the_endpoint(delivering: Delivering) -> None
         await until(delivering.empty)
     assert (len(target.posts), len(other.posts)) == (1, 2)
     assert await delivering.world.count("audit", "kind = 'webhook.disabled'") == 1
+
+
+async def test_a_disabled_endpoint_is_listed_and_can_be_enabled(delivering: Delivering) -> None:
+    """It is among the endpoints, not among those that are told; once enabled it hears what happens from then on."""
+    world = delivering.world
+    applications = world.domain.applications
+    async with scripted(410) as target, delivering.running():
+        await delivering.hook(target.url)
+        await delivering.event("first")
+        await until(delivering.empty)
+        (gone,) = await applications.webhooks("Acme")
+        assert not gone.active
+        assert (await applications.by_id(gone.application)).webhooks == ()
+        for _ in range(2):  # the second time nothing is left to change
+            await applications.enable_webhook(gone.id, world.now)
+        (back,) = await applications.webhooks("Acme")
+        assert back.active
+        assert (await applications.by_id(gone.application)).webhooks == (back,)
+        await delivering.event("last")
+        await target.count(2)
+    assert [json.loads(body)["data"]["id"] for _, _, body in target.posts] == ["first", "last"]
+    assert await world.count("audit", "kind = 'webhook.enabled'") == 1
+    assert await code_of(applications.enable_webhook("nobody", world.now)) == "not_found"
 
 
 @pytest.mark.parametrize("status", [429, 503])

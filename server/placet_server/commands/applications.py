@@ -193,8 +193,18 @@ def webhook_add(operator: Operator, **arguments: str) -> None:
 @operated()
 @click.argument("application", required=False)
 def webhook_list(operator: Operator, application: str | None) -> None:
-    """List the endpoints of one application or of all."""
-    operator.show(operator.ask("webhook list", application=application))
+    """List the endpoints of one application or of all, with what became of them.
+
+    A disabled one has answered 410 and is told nothing more, until `webhook enable ID`.
+    """
+    listed = operator.ask("webhook list", application=application)
+    operator.show(listed)
+    if any(row["status"] == "disabled" for row in listed):
+        click.echo(
+            "A disabled endpoint has answered 410 and is told nothing more: `webhook test ID` asks it again,"
+            " `webhook enable ID` sends to it again.",
+            err=True,
+        )
 
 
 @webhook.command("test")
@@ -217,6 +227,14 @@ def webhook_test(operator: Operator, **arguments: str) -> None:
 def webhook_secret(operator: Operator, *, application: str, rotate: bool) -> None:
     """Print the secret that signs what is sent to callback URLs of an application's requests."""
     operator.show(operator.ask("webhook secret", application=application, rotate=rotate))
+
+
+@webhook.command("enable")
+@operated()
+@click.argument("id")
+def webhook_enable(operator: Operator, **arguments: str) -> None:
+    """Send to an endpoint again that was disabled by its answer 410; what happened meanwhile is not sent."""
+    operator.show(operator.ask("webhook enable", **arguments))
 
 
 @webhook.command("remove")

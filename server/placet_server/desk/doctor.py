@@ -29,7 +29,7 @@ async def doctor(desk: Desk) -> Answer:
     """What is to be said of this server, worst first where it stands."""
     found = await _clock(desk) + await _gateways(desk)
     for application in await desk.domain.applications.all():
-        found += _application(desk, application)
+        found += await _application(desk, application)
     for credential in await desk.domain.credentials.all():
         found += await _credential(desk, credential)
     return found
@@ -64,12 +64,19 @@ async def _gateways(desk: Desk) -> list[Finding]:
     return found
 
 
-def _application(desk: Desk, application: Application) -> list[Finding]:
+async def _application(desk: Desk, application: Application) -> list[Finding]:
     found, policies, name = [], application.policies, application.name
+    webhooks = await desk.domain.applications.webhooks(name)
     if application.secret is None:
         text = "Its secret does not open: callbacks of its requests are not sent. `webhook secret` makes another."
         found.append(finding("problem", "no_webhook_secret", text, name))
-    if not application.webhooks:
+    for hook in webhooks:
+        if not hook.active:
+            text = (
+                f"Webhook {hook.id} answered 410 and is told nothing more: `webhook enable` it, or remove it."
+            )
+            found.append(finding("warning", "disabled_webhook", text, name))
+    if not webhooks:
         text = (
             "It has no webhook and has to ask what became of requests and codes; `webhook add` gives it one."
         )

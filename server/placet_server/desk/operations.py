@@ -30,7 +30,6 @@ _WAITING: Final = Sql(
     "enrollment_waiting",
     "SELECT id FROM enrollments WHERE user_id = ? AND status = 'redeemed' ORDER BY created_at DESC LIMIT 1",
 )
-_WEBHOOK_OWNER: Final = Sql("webhook_owner", "SELECT application FROM webhooks WHERE id = ?")
 
 
 async def run(desk: Desk, command: str, arguments: Mapping[str, Any]) -> Answer:
@@ -69,7 +68,7 @@ async def application_show(desk: Desk, *, name: str) -> Answer:
     return {
         **_application(application),
         "keys": keys,
-        "webhooks": [_webhook(hook) for hook in application.webhooks],
+        "webhooks": [_webhook(hook) for hook in await applications.webhooks(name)],
     }
 
 
@@ -200,15 +199,19 @@ async def webhook_add(desk: Desk, *, application: str, url: str) -> Answer:
 
 
 async def webhook_list(desk: Desk, *, application: str | None = None) -> Answer:
-    """The endpoints of one application or of all."""
+    """The endpoints of one application or of all, disabled ones too."""
     applications = desk.domain.applications
-    chosen = [await applications.named(application)] if application else await applications.all()
-    return [{**_webhook(hook), "application": owner.name} for owner in chosen for hook in owner.webhooks]
+    names = [application] if application else [owner.name for owner in await applications.all()]
+    return [
+        {**_webhook(hook), "application": name}
+        for name in names
+        for hook in await applications.webhooks(name)
+    ]
 
 
 async def webhook_test(desk: Desk, *, id: str) -> Answer:  # noqa: A002 - as above
-    """Send one signed test event now and tell what the endpoint answered."""
-    hook, now = await _hook(desk, id), desk.clock.now()
+    """Send one signed test event now, to a disabled endpoint too, and tell what it answered."""
+    hook, now = await desk.domain.applications.webhook(id), desk.clock.now()
     event_id = f"evt_{new_id(now, desk.entropy)}"
     payload = msgspec.json.encode({"type": "webhook.test", "timestamp": when(now), "data": {"webhook": id}})
     if hook.secret is None:
@@ -235,6 +238,12 @@ async def webhook_secret(desk: Desk, *, application: str, rotate: bool = False) 
     if owner.secret is None:
         raise RefusedError("invalid_request", "The secret is damaged: make a new one by --rotate.")
     return {"application": owner.name, "secret": owner.secret}
+
+
+async def webhook_enable(desk: Desk, *, id: str) -> Answer:  # noqa: A002 - as above
+    """Tell a disabled endpoint again, from the next event on."""
+    await desk.domain.applications.enable_webhook(id, desk.clock.now())
+    return _webhook(await desk.domain.applications.webhook(id))
 
 
 async def webhook_remove(desk: Desk, *, id: str) -> Answer:  # noqa: A002 - as above
@@ -268,6 +277,7 @@ COMMANDS: Final[dict[str, Callable[..., Awaitable[Answer]]]] = {
     "webhook list": webhook_list,
     "webhook test": webhook_test,
     "webhook secret": webhook_secret,
+    "webhook enable": webhook_enable,
     "webhook remove": webhook_remove,
 }
 
@@ -288,15 +298,6 @@ async def _operator(desk: Desk, name: str | None) -> Caller:
             raise RefusedError("invalid_request", f"There are {len(known)} applications: {hint}.")
         application = known[0]
     return Caller(application, "operator", frozenset({"users", "devices:admin"}))
-
-
-async def _hook(desk: Desk, webhook_id: str) -> Webhook:
-    row = await desk.store.row(_WEBHOOK_OWNER, (webhook_id,))
-    owner = await desk.domain.applications.by_id(row[0]) if row else None
-    for hook in owner.webhooks if owner else ():
-        if hook.id == webhook_id:
-            return hook
-    raise RefusedError("not_found", "There is no such webhook.")
 
 
 def _application(application: Application) -> dict[str, Any]:
@@ -346,6 +347,6 @@ def _webhook(hook: Webhook) -> dict[str, Any]:
     return {
         "id": hook.id,
         "url": hook.url,
-        "status": "damaged" if hook.secret is None else "active",
+        "status": ("damaged" if hook.secret is None else "active") if hook.active else "disabled",
         "created_at": when(hook.created_at),
     }

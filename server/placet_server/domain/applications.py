@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
-import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple, get_args
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct, structs
@@ -24,15 +21,13 @@ from placet_server.domain.organizations import DEFAULT_ORG
 from placet_server.domain.policies import Policies, parse
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Application, Caller, Scope, Webhook
-from placet_server.ports import Entropy, Row, Sealer, Sql, Step, Store, UnsealableError, UrlRule, plan, step
-
-log: Final = logging.getLogger("placet")
+from placet_server.domain.webhooks import HookSecrets, Webhooks, check_callable
+from placet_server.ports import Entropy, Row, Sealer, Sql, Step, Store, UrlRule, plan, step
 
 DEFAULT_SCOPES: Final[tuple[Scope, ...]] = ("approvals", "users", "codes")
 _OVERLAP_MS: Final = 24 * 3600 * 1000
 _FRESH_MS: Final = 1000  # a key revoked by another process is dead after a second
 _NO_HASH: Final = bytes(32)
-_MAX_URL: Final = 2048
 
 _ADD: Final = Sql(
     "application_add",
@@ -75,20 +70,6 @@ _END_KEYS: Final = Sql(
 )
 _DROP_KEYS: Final = Sql("api_keys_drop", "DELETE FROM api_keys WHERE application = ? AND expires_at <= ?")
 _TOUCH: Final = Sql("application_touch", "UPDATE applications SET name = name WHERE id = ?")
-_ADD_WEBHOOK: Final = Sql(
-    "webhook_add",
-    "INSERT INTO webhooks (id, application, url, status, created_at, sealed) VALUES (?, ?, ?, 'active', ?, ?)",
-)
-_WEBHOOKS: Final = Sql(
-    "webhooks_of_application",
-    "SELECT id, application, url, created_at, sealed FROM webhooks WHERE application = ? AND status = 'active'"
-    " ORDER BY id",
-)
-_WEBHOOK_APPLICATION: Final = Sql("webhook_application", "SELECT application FROM webhooks WHERE id = ?")
-_REMOVE_WEBHOOK: Final = Sql("webhook_remove", "DELETE FROM webhooks WHERE id = ?")
-_DISABLE_WEBHOOK: Final = Sql(
-    "webhook_disable", "UPDATE webhooks SET status = 'disabled' WHERE id = ? AND status = 'active'"
-)
 
 
 class NewKey(NamedTuple):
@@ -120,7 +101,8 @@ class Applications:
 
     def __init__(self, store: Store, sealer: Sealer, entropy: Entropy, url_rule: UrlRule) -> None:
         self._store = store
-        self._sealer = sealer
+        self._secrets = HookSecrets(sealer, entropy)
+        self._webhooks = Webhooks(store, self._secrets, entropy)
         self._entropy = entropy
         self._url_rule = url_rule
         self._known: dict[bytes, _Known] = {}
@@ -157,7 +139,7 @@ class Applications:
         name = _clean_name(name)
         application_id = new_id(now, self._entropy)
         add_key, key_id, api_key = self._key_step(application_id, _scopes(scopes), now)
-        sealed = self._sealed("applications", application_id, self._new_secret())
+        sealed = self._secrets.sealed("applications", application_id, self._secrets.new())
         failed = await self._store.write(
             plan(
                 step(_ADD, application_id, org, name, _encode(Policies()), now, sealed),
@@ -245,9 +227,9 @@ class Applications:
     async def rotate_secret(self, name: str, now: int) -> Application:
         """The application with a new secret for its callback URLs, which signs from now on; raises ``not_found``."""
         application = await self.named(name)
-        secret = self._new_secret()
+        secret = self._secrets.new()
         rotated = plan(
-            step(_SET_SECRET, self._sealed("applications", application.id, secret), application.id),
+            step(_SET_SECRET, self._secrets.sealed("applications", application.id, secret), application.id),
             leaf=leaf(now, "application.secret_rotated", application.org, application.id),
         )
         if await self._store.write(rotated):
@@ -259,50 +241,40 @@ class Applications:
         """A new endpoint with a secret of its own; raises ``invalid_request`` for a URL that may not be called."""
         application = await self.named(name)
         self.check_callable(url)
-        secret = self._new_secret()
-        webhook = Webhook(new_id(now, self._entropy), application.id, url, secret, now)
-        sealed = self._sealed("webhooks", webhook.id, secret)
-        failed = await self._store.write(
-            plan(
-                step(_TOUCH, application.id),
-                step(_ADD_WEBHOOK, webhook.id, application.id, url, now, sealed),
-                leaf=leaf(now, "webhook.added", application.org, application.id, webhook=webhook.id),
-            )
-        )
-        if failed:
-            raise RefusedError("not_found", "There is no application of this name.")
+        webhook = await self._webhooks.add(application, url, now)
         self.forget()
         return webhook
 
     async def webhooks(self, name: str) -> tuple[Webhook, ...]:
-        """The endpoints of an application, with their secrets, damaged ones too."""
-        return (await self.named(name)).webhooks
+        """The endpoints of an application, with their secrets, disabled and damaged ones too."""
+        return await self._webhooks.of((await self.named(name)).id)
+
+    async def webhook(self, webhook_id: str) -> Webhook:
+        """One endpoint, disabled or damaged as it may be; raises ``not_found``."""
+        return await self._webhooks.one(webhook_id)
 
     async def remove_webhook(self, webhook_id: str, now: int) -> None:
         """End an endpoint; raises ``not_found``."""
-        row = await self._store.row(_WEBHOOK_APPLICATION, (webhook_id,))
-        if row is None:
-            raise RefusedError("not_found", "There is no such webhook.")
-        application = await self.by_id(row[0])
-        removed = leaf(now, "webhook.removed", application.org, application.id, webhook=webhook_id)
-        await self._store.write(plan(step(_REMOVE_WEBHOOK, webhook_id), leaf=removed))
+        application = await self.by_id((await self.webhook(webhook_id)).application)
+        await self._webhooks.remove(application, webhook_id, now)
         self.forget()
 
     async def disable_webhook(self, webhook_id: str, now: int) -> None:
         """Send nothing more to an endpoint that said that it is gone; no harm when it ended otherwise."""
-        row = await self._store.row(_WEBHOOK_APPLICATION, (webhook_id,))
-        if row is not None:
-            application = await self.by_id(row[0])
-            disabled = leaf(now, "webhook.disabled", application.org, application.id, webhook=webhook_id)
-            await self._store.write(plan(step(_DISABLE_WEBHOOK, webhook_id), leaf=disabled))
+        with suppress(RefusedError):  # removed meanwhile
+            application = await self.by_id((await self.webhook(webhook_id)).application)
+            await self._webhooks.disable(application, webhook_id, now)
             self.forget()
+
+    async def enable_webhook(self, webhook_id: str, now: int) -> None:
+        """Tell an endpoint again that was disabled, from the next event on; raises ``not_found``."""
+        application = await self.by_id((await self.webhook(webhook_id)).application)
+        await self._webhooks.enable(application, webhook_id, now)
+        self.forget()
 
     def check_callable(self, url: str) -> None:
         """Raise ``invalid_request`` for what is no URL or would be refused, by its spelling, when it is called."""
-        check_url(url)
-        sentence = self._url_rule(url)
-        if sentence is not None:
-            raise RefusedError("invalid_request", f"{sentence}.")
+        check_callable(url, self._url_rule)
 
     def forget(self) -> None:
         """Read everything anew: something about applications, keys or webhooks changed."""
@@ -322,57 +294,15 @@ class Applications:
 
     async def _built(self, row: Row) -> Application:
         application_id, org, name, policies, created_at, kept = row
-        webhooks = [
-            Webhook(hook_id, owner, url, self._opened("webhooks", hook_id, sealed), made_at)
-            for hook_id, owner, url, made_at, sealed in await self._store.rows(_WEBHOOKS, (application_id,))
-        ]
+        webhooks = tuple(hook for hook in await self._webhooks.of(application_id) if hook.active)
         known = msgspec.json.decode(policies, type=Policies)
-        secret = self._opened("applications", application_id, kept)
-        return Application(application_id, org, name, known, tuple(webhooks), created_at, secret)
-
-    def _new_secret(self) -> str:
-        return "whsec_" + base64.b64encode(self._entropy.bytes(32)).decode()
-
-    def _sealed(self, table: str, row_id: str, secret: str) -> bytes:
-        return self._sealer.seal("hook", table, row_id, secret.encode())
-
-    def _opened(self, table: str, row_id: str, kept: bytes) -> str | None:
-        """The secret of a row. A damaged one stops nothing but what it would sign: a revocation must go on."""
-        with suppress(UnsealableError):
-            return self._sealer.open("hook", table, row_id, kept).decode()
-        log.error("webhook secret damaged", extra={"placet_facts": {"table": table, "id": row_id}})
-        return None
+        secret = self._secrets.opened("applications", application_id, kept)
+        return Application(application_id, org, name, known, webhooks, created_at, secret)
 
     def _key_step(self, application_id: str, scopes: Iterable[str], now: int) -> tuple[Step, str, str]:
         key = new_api_key(self._entropy)
         add = step(_ADD_KEY, key.id, application_id, key.digest, " ".join(scopes), key.text[-4:], now)
         return add, key.id, key.text
-
-
-def check_url(url: str) -> None:
-    """Raise ``invalid_request`` unless this is a plain absolute http(s) URL: no user, no fragment, ≤ 2,048 characters.
-
-    Where it may lead is decided when it is called.
-    """
-    try:
-        parts = urlsplit(url)
-        good = (
-            len(url) <= _MAX_URL
-            and url.isascii()
-            and url.isprintable()
-            and " " not in url
-            and parts.scheme in {"http", "https"}
-            and bool(parts.hostname)
-            and "@" not in parts.netloc
-            and not parts.fragment
-            and parts.port != 0
-        )
-    except ValueError:
-        good = False
-    if not good:
-        raise RefusedError(
-            "invalid_request", "url is not an absolute http or https URL without user and fragment."
-        )
 
 
 def _clean_name(name: str) -> str:

@@ -21,6 +21,7 @@ class Webhook(Struct, frozen=True):
     """An endpoint that wants to know.
 
     ``secret`` is the ``whsec_`` text that signs for it, None when what is kept of it does not open: nothing is sent then.
+    Nothing is sent to one that is not ``active``, either: it answered that it wants no more.
     """
 
     id: str
@@ -28,10 +29,11 @@ class Webhook(Struct, frozen=True):
     url: str
     secret: str | None
     created_at: int
+    active: bool = True
 
 
 class Application(Struct, frozen=True):
-    """A relying application with its policies and webhook endpoints.
+    """A relying application with its policies and active webhook endpoints.
 
     ``secret`` is the ``whsec_`` text that signs what goes to the callback URLs of its requests, None when what is kept of
     it does not open, or the application was removed.

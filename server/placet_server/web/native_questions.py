@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from placet_protocol.approval import FIELDS_MAX, HIDDEN_MAX, LABEL_MAX, MESSAGE_MAX, VALUE_MAX
-from placet_server.domain.applications import check_url
 from placet_server.domain.approvals import State
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Application, Approval, ApprovalDraft, ApprovalStatus, Created
+from placet_server.domain.webhooks import check_url
 from placet_server.web.native_users import TfaId
 from placet_server.web.wire import After, Limit, WaitQuery, encode, rfc3339, shown
 
