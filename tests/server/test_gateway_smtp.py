@@ -1,5 +1,6 @@
 """Codes by e-mail, read at a real mail server."""
 
+import asyncio
 import ssl
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,29 @@ async def test_a_mail_server_that_is_not_there_is_for_later(tmp_path: Path) -> N
     assert (carried.outcome, carried.unsure) == ("later", False)
 
 
+@pytest.mark.parametrize("command", ["EHLO", "MAIL", "RCPT", "DATA"])
+async def test_otp_15_a_mail_server_that_hangs_holds_no_message(tmp_path: Path, command: str) -> None:
+    """Whatever it leaves without an answer, the attempt is over by the deadline, and the next one has its place."""
+    async with mail_server() as server:
+        settings = table(server, timeout=0.3, at_once=1)
+        async with carriers(tmp_path, {"mail": settings}) as found, asyncio.timeout(5):
+            server.silent.add(command)
+            hung = [await found.send("mail", to_ana()) for _ in range(2)]
+            server.silent.clear()
+            well = await found.send("mail", to_ana())
+    assert [each.reason for each in hung] == ["no answer within 0.3 s"] * 2
+    assert (well.outcome, len(server.mails)) == ("accepted", 1)
+
+
+async def test_otp_15_a_mail_that_was_taken_is_not_sent_again(tmp_path: Path) -> None:
+    """The mail server hangs behind its 250: the mail is sent, so no other gateway gets it."""
+    async with mail_server() as server:
+        server.silent.add("QUIT")
+        async with carriers(tmp_path, {"mail": table(server, timeout=0.3)}) as found:
+            carried = await found.send("mail", to_ana())
+    assert (carried.outcome, len(server.mails)) == ("accepted", 1)
+
+
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 async def test_mail_travels_over_tls_behind_a_login(tmp_path: Path, security: str) -> None:
     """The certificate is verified before the password is said; both spellings of TLS work."""
@@ -126,7 +150,7 @@ async def test_mail_travels_over_tls_behind_a_login(tmp_path: Path, security: st
         said = len(server.logins)
         async with carriers(tmp_path, {"mail": good}) as found:
             carried = await found.send("mail", to_ana())
-        assert carried.outcome == "later"
+        assert (carried.outcome, carried.unsure) == ("later", False)
         assert (len(server.mails), len(server.logins)) == (1, said)
 
 
@@ -136,8 +160,8 @@ async def test_a_mail_server_without_tls_gets_nothing_where_tls_is_set(tmp_path:
         mail_server() as server,
         carriers(tmp_path, {"mail": table(server, security="starttls")}) as found,
     ):
-        assert (await found.send("mail", to_ana())).outcome == "later"
-    assert server.mails == []
+        carried = await found.send("mail", to_ana())
+    assert (carried.outcome, carried.unsure, server.mails) == ("later", False, [])
 
 
 HOSTILE: list[dict[str, Any]] = [

@@ -23,18 +23,45 @@ class Mail(NamedTuple):
 
 
 class MailServer:
-    """Keeps mails; ``refusals`` maps a recipient, or ``data``, to the answer that it gets instead."""
+    """Keeps mails; ``refusals`` maps a recipient, or ``data``, to the answer that it gets instead.
+
+    A command of ``silent``, such as ``MAIL``, gets none at all; a mail whose ``DATA`` gets none is not kept.
+    """
 
     def __init__(self) -> None:
         self.port = 0
         self.mails: list[Mail] = []
         self.refusals: dict[str, str] = {}
+        self.silent: set[str] = set()
         self.logins: list[tuple[str, str]] = []
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd looks for this name
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd looks for these names
+        self, _server: SMTP, session: Any, _envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """Greet."""
+        await self._answering("EHLO")
+        session.host_name = hostname
+        return responses
+
+    async def handle_MAIL(  # noqa: N802 - as above
+        self, _server: SMTP, _session: Any, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Take a sender."""
+        await self._answering("MAIL")
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
+
+    async def handle_QUIT(self, _server: SMTP, _session: Any, _envelope: Envelope) -> str:  # noqa: N802 - as above
+        """Say goodbye."""
+        await self._answering("QUIT")
+        return "221 Bye"
+
+    async def handle_RCPT(  # noqa: N802 - as above
         self, _server: SMTP, _session: Any, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Take a recipient, or not."""
+        await self._answering("RCPT")
         if address in self.refusals:
             return self.refusals[address]
         envelope.rcpt_tos.append(address)
@@ -43,6 +70,7 @@ class MailServer:
 
     async def handle_DATA(self, _server: SMTP, _session: Any, envelope: Envelope) -> str:  # noqa: N802 - as above
         """Keep a mail."""
+        await self._answering("DATA")
         if "data" in self.refusals:
             return self.refusals["data"]
         raw = envelope.original_content or b""
@@ -50,6 +78,11 @@ class MailServer:
         assert isinstance(parsed, EmailMessage)
         self.mails.append(Mail(envelope.mail_from or "", list(envelope.rcpt_tos), parsed, raw))
         return "250 kept"
+
+    async def _answering(self, command: str) -> None:
+        """Return, unless this command gets no answer."""
+        if command in self.silent:
+            await asyncio.Event().wait()
 
     def login(self, _server: SMTP, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
         """Note a log-in; one password is good."""

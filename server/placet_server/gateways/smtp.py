@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ _UTF_8.body_encoding = QP
 _PLAIN_ADDRESS: Final = re.compile(r"[A-Za-z0-9._+-]+@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)", re.ASCII)
 _BOTH: Final = re.compile(r"(.*)<([^<>]+@[^<>]+)>")
 _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
+_GOODBYE: Final = 1.0
+"""Seconds that a mail server has to answer QUIT, beside the message's own time."""
 
 
 class SmtpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}):
@@ -57,6 +60,7 @@ class SmtpGateway:
         self.name = name
         self._settings: Final = settings
         self._clock: Final[Clock] = kit.clock
+        self._leaving: Final[set[asyncio.Task[None]]] = set()
         self._from: Final = _address(settings.from_)
         if (settings.username is None) != (settings.password is None):
             raise ValueError("a log-in needs both username and password_file")
@@ -67,9 +71,38 @@ class SmtpGateway:
             self._tls.load_verify_locations(settings.ca_file)
 
     async def send(self, message: Outgoing) -> Carried:
-        """One mail over a connection of its own."""
+        """One mail over a connection of its own; what the mail server does after its 250 changes nothing."""
         settings = self._settings
-        client = aiosmtplib.SMTP(
+        client = self._client()
+        message_id = f"{message.id}@{self._from[1].rpartition('@')[2]}"
+        mail = self._mail(message, message_id)
+        handed = False
+        try:
+            await client.connect()
+            if settings.username is not None and settings.password is not None:
+                await client.login(settings.username, settings.password.reveal())
+            handed = True
+            _, said = await client.sendmail(self._from[1], [message.to], mail)
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            return _judged(error.recipients[0].code if error.recipients else 450, "the recipient")
+        except aiosmtplib.SMTPAuthenticationError as error:
+            return Carried("later", reason=f"the mail server refused the log-in: {error.code}")
+        except aiosmtplib.SMTPResponseException as error:
+            return _judged(error.code, "the mail")
+        except (aiosmtplib.SMTPException, OSError) as error:
+            reason = f"no exchange with the mail server: {type(error).__name__}"
+            return Carried("later", reason=reason, unsure=handed)
+        finally:
+            self._leave(client)
+        return Carried("accepted", message_id, said[:100])
+
+    async def close(self) -> None:
+        """No connection is kept; those that are just being left end within a second."""
+        await asyncio.gather(*self._leaving)
+
+    def _client(self) -> aiosmtplib.SMTP:
+        settings = self._settings
+        return aiosmtplib.SMTP(
             hostname=settings.host,
             port=settings.port or _PORTS[settings.security],
             use_tls=settings.security == "tls",
@@ -78,27 +111,17 @@ class SmtpGateway:
             local_hostname=settings.local_hostname,
             timeout=None,  # the server's own deadline covers all of it
         )
-        message_id = f"{message.id}@{self._from[1].rpartition('@')[2]}"
-        mail = self._mail(message, message_id)
-        try:
-            async with client:
-                if settings.username is not None and settings.password is not None:
-                    await client.login(settings.username, settings.password.reveal())
-                _, said = await client.sendmail(self._from[1], [message.to], mail)
-        except aiosmtplib.SMTPRecipientsRefused as error:
-            return _judged(error.recipients[0].code if error.recipients else 450, "the recipient")
-        except aiosmtplib.SMTPAuthenticationError as error:
-            return Carried("later", reason=f"the mail server refused the log-in: {error.code}")
-        except aiosmtplib.SMTPResponseException as error:
-            return _judged(error.code, "the mail")
-        except (aiosmtplib.SMTPException, OSError) as error:
-            unsure = not isinstance(error, aiosmtplib.SMTPConnectError | ConnectionRefusedError)
-            reason = f"no exchange with the mail server: {type(error).__name__}"
-            return Carried("later", reason=reason, unsure=unsure)
-        return Carried("accepted", message_id, said[:100])
 
-    async def close(self) -> None:
-        """No connection is kept."""
+    def _leave(self, client: aiosmtplib.SMTP) -> None:
+        """Say QUIT (RFC 5321 §4.1.1.10) behind the attempt's back.
+
+        The client's own ``async with`` waits for the answer, even when the deadline has ended the attempt: a mail server
+        that hangs would hold the message for ever.
+        """
+        if client.is_connected:
+            task = asyncio.create_task(_goodbye(client))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
 
     def _mail(self, message: Outgoing, message_id: str) -> bytes:
         name, address = self._sender(message.sender)
@@ -125,6 +148,16 @@ class SmtpGateway:
         if plain and plain[1].lower() == own_address.rpartition("@")[2].lower():
             return name or own_name, address
         return name or own_name, own_address
+
+
+async def _goodbye(client: aiosmtplib.SMTP) -> None:
+    try:
+        async with asyncio.timeout(_GOODBYE):
+            await client.quit()
+    except (aiosmtplib.SMTPException, OSError, TimeoutError):
+        pass  # it is left all the same
+    finally:
+        client.close()
 
 
 def _part(text: str, subtype: str) -> MIMENonMultipart:
