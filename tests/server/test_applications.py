@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import zlib
 from pathlib import Path
@@ -8,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from placet_server.domain.apikeys import new_api_key, read_api_key
+from placet_server.domain.applications import Applications
 from placet_server.domain.policies import TABLE
 from placet_server.domain.refusals import RefusedError
 from placet_server.ports import Sql, plan, step
-from placet_server.testing import SeededEntropy
+from placet_server.testing import ClearSealer, SeededEntropy
 from support.answering import code_of, world
+from support.outrun import OutrunStore
 from support.scale import scaled
 
 KEY = re.compile(r"plk_[0-9A-Za-z]{11}_[0-9A-Za-z]{39}", re.ASCII)
@@ -173,6 +176,29 @@ async def test_every_policy_can_be_set_again_and_again(tmp_path: Path) -> None:
                 assert getattr(changed.policies, policy.field) == value
             async with asyncio.timeout(5):
                 await applications.set_policies("Shop", {"code.lines": "mobile"}, w.now)
+
+
+async def test_policies_that_others_keep_changing_are_given_up(tmp_path: Path) -> None:
+    """Who loses some races gets all changes together; who loses every one hears so after a while, and nothing is written."""
+    async with world(tmp_path) as w:
+        seconds = itertools.count(100)
+
+        async def faster() -> None:
+            await w.domain.applications.set_policies("Acme", {"approval.ttl": str(next(seconds))}, w.now)
+
+        def outrun(times: int | None) -> Applications:
+            store = OutrunStore(w.store, "application_set_policies", faster, times)
+            return Applications(store, ClearSealer(), SeededEntropy("slow"), lambda _: None)
+
+        changed = await outrun(5).set_policies("Acme", {"code.length": "8"}, w.now)
+        assert (changed.policies.approval_ttl, changed.policies.code_length) == (104, 8)
+        before = await w.count("audit", "body LIKE '%code.length%'")
+        async with asyncio.timeout(10):
+            with pytest.raises(RefusedError) as refused:
+                await outrun(None).set_policies("Acme", {"code.length": "9"}, w.now)
+        assert (refused.value.code, refused.value.retry_after) == ("unavailable", 1)
+        assert (await w.domain.applications.named("Acme")).policies.code_length == 8
+        assert await w.count("audit", "body LIKE '%code.length%'") == before == 1
 
 
 async def test_webhooks_have_secrets_of_their_own(tmp_path: Path) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from pathlib import Path
 
 import pytest
 
 from placet_server.crypto.passwords import WAITING_MAX, Argon2Passwords
 from placet_server.domain.callers import Callers
-from placet_server.domain.credentials import UNIT, Change
+from placet_server.domain.credentials import UNIT, Change, Credentials
 from placet_server.domain.guesses import FREE, FREE_OF_SOURCE, Guesses
+from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Caller
 from placet_server.ports import BusyError, Sql, plan
 from placet_server.system import SystemEntropy
-from placet_server.testing import PlainPasswords
+from placet_server.testing import ClearSealer, PlainPasswords, SeededEntropy
 from support.answering import World, code_of, world
+from support.outrun import OutrunStore
 
 HERE, THERE = "192.0.2.7", "198.51.100.9"
 DAY = 86_400
@@ -298,6 +301,32 @@ async def test_changes_are_kept_and_entered_in_the_audit_log(tmp_path: Path) -> 
             assert await code_of(credentials.change(made.id, wrong, w.now)) == "invalid_request"
         assert await code_of(credentials.change("nobody", Change(), w.now)) == "not_found"
         assert await w.count("audit") == before + 1
+
+
+async def test_a_credential_that_others_keep_changing_is_given_up(tmp_path: Path) -> None:
+    """Who loses some races gets all changes together; who loses every one hears so, and its money was not counted."""
+    async with world(tmp_path) as w:
+        made = await w.domain.credentials.add(
+            "octopush", "Acme", "OCTOKEY", {}, w.now, name="demo", balance=5
+        )
+        senders = itertools.count(1)
+
+        async def faster() -> None:
+            change = Change(settings={"sender": f"ACME{next(senders)}"})
+            await w.domain.credentials.change(made.id, change, w.now)
+
+        def outrun(times: int | None) -> Credentials:
+            store = OutrunStore(w.store, "credential_change", faster, times)
+            entropy = SeededEntropy("slow")
+            return Credentials(store, ClearSealer(), entropy, w.domain.applications, PlainPasswords())
+
+        changed = await outrun(5).change(made.id, Change(settings={"no_voice": True}, top_up=2), w.now)
+        assert (changed.settings, changed.balance) == ({"sender": "ACME5", "no_voice": True}, 7)
+        async with asyncio.timeout(10):
+            with pytest.raises(RefusedError) as refused:
+                await outrun(None).change(made.id, Change(top_up=100), w.now)
+        assert (refused.value.code, refused.value.retry_after) == ("unavailable", 1)
+        assert (await w.domain.credentials.one(made.id)).balance == 7
 
 
 async def test_keys_that_sign_are_shown_to_nobody(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from placet_server.ports import Entropy, Row, Sealer, Sql, Step, Store, UrlRule,
 DEFAULT_SCOPES: Final[tuple[Scope, ...]] = ("approvals", "users", "codes")
 _OVERLAP_MS: Final = 24 * 3600 * 1000
 _FRESH_MS: Final = 1000  # a key revoked by another process is dead after a second
+_LAPS: Final = 64
 _NO_HASH: Final = bytes(32)
 
 _ADD: Final = Sql(
@@ -170,8 +171,11 @@ class Applications:
         return application
 
     async def set_policies(self, name: str, pairs: Mapping[str, str], now: int) -> Application:
-        """The application with these policies changed; raises ``invalid_request`` naming the nearest known one."""
-        while True:
+        """The application with these policies changed.
+
+        Raises ``invalid_request`` naming the nearest known one, ``unavailable`` when others were faster every time.
+        """
+        for _ in range(_LAPS):
             application = await self.named(name)
             row = await self._store.row(_POLICIES, (application.id,))
             if row is None:
@@ -185,6 +189,9 @@ class Applications:
             if await self._store.write(changed) == 0:
                 self.forget()
                 return structs.replace(application, policies=policies)
+        raise RefusedError(
+            "unavailable", "Others change this application all the time; try again.", retry_after=1
+        )
 
     async def keys(self, name: str) -> list[KeyInfo]:
         """What may be shown of the keys of an application."""

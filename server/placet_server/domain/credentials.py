@@ -22,6 +22,7 @@ OVERLAP_SECONDS: Final = 86_400
 OVERLAP_MAX: Final = 90 * 86_400
 SECRETS_MAX: Final = 10
 AMOUNT_MAX: Final = 10**15
+_LAPS: Final = 64
 
 _ADD: Final = Sql(
     "credential_add",
@@ -176,10 +177,13 @@ class Credentials(Callers):
         return self.body(credential_id, (await self._row(credential_id))[3]).settings
 
     async def change(self, credential_id: str, change: Change, now: int) -> CredentialInfo:
-        """The credential with other settings, networks, price or balance; raises ``not_found``, ``invalid_request``."""
+        """The credential with other settings, networks, price or balance.
+
+        Raises ``not_found``, ``invalid_request``, and ``unavailable`` when others were faster every time.
+        """
         _amounts(change.balance, change.price or 0)
         listed = None if change.networks is None else networks(change.networks)
-        while True:
+        for _ in range(_LAPS):
             row = await self._row(credential_id)
             application = await self._applications.by_id(row[2])
             body = self.body(credential_id, row[3])
@@ -198,6 +202,9 @@ class Credentials(Callers):
             if await self._store.write(plan(*steps, leaf=entry)) == 0:
                 self.forget()
                 return await self.one(credential_id)
+        raise RefusedError(
+            "unavailable", "Others change this credential all the time; try again.", retry_after=1
+        )
 
     async def rotate(
         self, credential_id: str, secret: str | None, now: int, *, overlap: int | None = OVERLAP_SECONDS
