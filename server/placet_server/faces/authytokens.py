@@ -134,8 +134,7 @@ class TokenRoutes:
         if (
             not user.confirmed
             and switch(call.by, "verify_unconfirmed") == "lenient"
-            and "force" in sent
-            and not flag(sent["force"])
+            and not flag(sent.get("force"))
         ):
             return await self._verified(request, call, user)
         said, by_token = await self._tried(call, user, token, parameter(sent, "action"))
