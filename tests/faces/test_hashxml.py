@@ -20,11 +20,19 @@ def test_types_and_names_are_written_as_rails_does() -> None:
         "device": None,
         "devices": ["ios", "sms"],
     }
-    assert to_xml(body, root="hash").split(b"\n", 1)[1] == (
+    assert to_xml(body, root="hash") == (
+        b'<?xml version="1.0" encoding="UTF-8"?>\n'
         b'<hash><user><id type="integer">7</id></user><error-code>60026</error-code>'
-        b'<success type="boolean">true</success><device nil="true" />'
+        b'<success type="boolean">true</success><device nil="true"/>'
         b'<devices type="array"><device>ios</device><device>sms</device></devices></hash>'
     )
+
+
+def test_what_looks_like_an_empty_element_is_text() -> None:
+    """The end of an empty element is written without a space, and nothing that only looks like one is touched."""
+    (element,) = fromstring(to_xml({"a />": {"b": "c />", "d />": None}}, root="hash"))
+    assert element.get("key") == "a />"
+    assert [(child.get("key"), child.text) for child in element] == [(None, "c />"), ("d />", None)]
 
 
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=40), max_size=5))
