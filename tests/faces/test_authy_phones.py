@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_every_outcome_and_type_has_its_words() -> None:
     assert set(CHECKS) == set(PHONE_CHECKS) == set(get_args(Outcome))
     for table in (CHECKS, PHONE_CHECKS):
         assert [outcome for outcome, said in table.items() if said.status == 200] == ["matched"]
-    assert set(TYPES) == set(get_args(PhoneInfo.__annotations__["type"])) or len(TYPES) == 4
+    assert {*TYPES, "unknown"} == set(get_args(get_type_hints(PhoneInfo)["type"]))
 
 
 async def test_a_phone_is_verified_once(authy: Authy) -> None:
@@ -190,6 +190,27 @@ async def test_phone_information_has_the_form_that_a_client_compares(authy: Auth
         "60033",
     )
     assert not authy.gateway.sent
+
+
+async def test_a_range_that_does_not_tell_is_what_the_credential_says(authy: Authy) -> None:
+    """North American numbers count as cellphones unless a switch says otherwise; a landline elsewhere never does."""
+    numbers = {
+        "unclear": "phone_number=7754615609&country_code=1",
+        "landline": "phone_number=30901820&country_code=49",
+    }
+
+    async def said(**key: str) -> dict[str, tuple[str, bool]]:
+        return {
+            name: (
+                (await authy.good("GET", f"/protected/json/phones/info?{query}", **key))["type"],
+                (await authy.good("POST", f"{START}?{query}&via=call", **key))["is_cellphone"],
+            )
+            for name, query in numbers.items()
+        }
+
+    assert await said() == {"unclear": ("cellphone", True), "landline": ("landline", False)}
+    other = await authy.credential("unclear-key-of-acme-0001", unclear_range="unknown")
+    assert await said(**other) == {"unclear": ("unknown", False), "landline": ("landline", False)}
 
 
 async def test_unknown_verifications_are_not_found(authy: Authy) -> None:

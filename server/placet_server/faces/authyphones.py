@@ -46,12 +46,13 @@ from placet_server.faces.authyreplies import (
 )
 from placet_server.faces.authysandbox import Sandbox
 from placet_server.faces.switches import switch
-from placet_server.ports import Channel
+from placet_server.ports import Channel, PhoneInfo
 from placet_server.web.gate import Call
 
 SECONDS: Final = 600
 TEXT_MAX: Final = 300
-TYPES: Final = {"mobile": "cellphone", "landline": "landline", "voip": "voip", "unknown": "unknown"}
+TYPES: Final = {"mobile": "cellphone", "landline": "landline", "voip": "voip"}
+"""Authy's words for the types of ranges; for ``unknown`` the switch ``unclear_range`` has them."""
 _CODE: Final = re.compile(r"[A-Za-z0-9]{4,10}", re.ASCII)
 _PLACE: Final = re.compile(r"\{\{\s*code\s*\}\}")
 _NOT_CUSTOM: Final = "Phone verification couldn't be created: custom codes are not allowed."
@@ -117,7 +118,7 @@ class PhoneRoutes:
         return ok(
             request,
             carrier=started.info.carrier or "Unknown",
-            is_cellphone=started.info.type == "mobile",
+            is_cellphone=_type(call.by, started.info) == "cellphone",
             is_ported=False,
             message=started_text(call.by, number, channel, locale),
             seconds_to_expire=started.seconds_left,
@@ -166,11 +167,17 @@ class PhoneRoutes:
         return ok(
             request,
             message=info_text(call.now),
-            type=TYPES[info.type],
+            type=_type(call.by, info),
             provider=info.carrier or "Unknown",
             ported=False,
             success=True,
         )
+
+
+def _type(caller: Caller, info: PhoneInfo) -> str:
+    """What a number is; a client that wants a cellphone would turn away a whole continent whose ranges do not tell."""
+    word: str = TYPES.get(info.type) or switch(caller, "unclear_range")
+    return word
 
 
 def _pending(caller: Caller, number: Destination) -> str:

@@ -88,6 +88,13 @@ TABLE: Final[tuple[Switch, ...]] = (
         "prefixed",
         "How the message of 60023 spells the number: +1 321-345-1234, or 321-345-1234.",
     ),
+    Switch(
+        "authy",
+        "unclear_range",
+        "cellphone|unknown",
+        "cellphone",
+        "What phones/info calls a number whose range does not tell, as no North American one does; is_cellphone follows.",
+    ),
     Switch("authy", "call_period", "boolean", False, 'Whether "Call to … initiated" ends with a period.'),
     Switch(
         "authy",
