@@ -272,3 +272,21 @@ async def test_ssr_07_no_message_decides_where_it_goes(tmp_path: Path) -> None:
                     assert (await found.send("v", outgoing(text=text))).outcome == "later"
             assert len(made.taken) == 5
         assert canary.taken == []
+
+
+@pytest.mark.parametrize("said", ["271828", "s3cret-of-vendor", "+48600100200"])
+async def test_otp_11_no_reason_ends_inside_a_secret(tmp_path: Path, said: str) -> None:
+    """What a vendor repeats is taken out of the reason wherever it stands, and none is cut before that."""
+    secret(tmp_path, "s3cret-of-vendor", "key")
+    async with vendor(lambda taken: (400, dict(taken.query)["pad"])) as made:
+        table = {
+            "type": "http_template",
+            "channels": ["sms"],
+            "url": made.url,
+            "query": {"pad": "{text}"},
+            "secret_files": {"key": str(tmp_path / "key")},
+        }
+        async with carriers(tmp_path, {"vendor": table}) as found:
+            for length in range(60, 210):
+                carried = await found.send("vendor", outgoing(text="x" * length + said))
+                assert said[1:4] not in carried.reason, length

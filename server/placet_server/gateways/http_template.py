@@ -25,7 +25,6 @@ _PLACEHOLDERS: Final = (
 )  # fmt: skip
 _ORIGIN: Final = re.compile(r"https?://[^/?#{}@\s]+(?=[/?]|$)")
 _BUSY: Final = frozenset({401, 403, 408, 425, 429})
-_REASON_MAX: Final = 120
 
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -164,7 +163,8 @@ class TemplateGateway:
         fine = 200 <= answer.status < 300
         if fine and (settings.success is None or _holds(settings.success, said, text)):
             return Carried("accepted", self._reference(said, text))
-        reason = f"the vendor answered {answer.status}: {' '.join(text.split())[:_REASON_MAX]}"
+        # Uncut: half a secret would not be found when its words are taken out.
+        reason = f"the vendor answered {answer.status}: {' '.join(text.split())}"
         again = settings.retry is not None and _holds(settings.retry, said, text)
         if again or answer.status >= 500 or answer.status in _BUSY or 300 <= answer.status < 400:
             return Carried("later", reason=reason)
