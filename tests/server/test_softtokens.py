@@ -8,10 +8,11 @@ import pytest
 
 from placet_protocol import otpauth
 from placet_protocol.totp import Algorithm, hotp
+from placet_server.domain.refusals import RefusedError
 from placet_server.domain.services import build
 from placet_server.domain.softtokens import PENDING_MS
 from placet_server.domain.values import NewSoftToken, Verification
-from placet_server.ports import Sql
+from placet_server.ports import Sql, plan
 from placet_server.storage import open_store
 from placet_server.testing import ClearSealer, FixedBook, FixedRoutes, PlainPasswords
 from support.answering import ORIGIN, World, code_of, world
@@ -361,3 +362,22 @@ async def test_log_04_every_try_has_its_entry(tmp_path: Path) -> None:
             await _verify(w, code)
         assert await w.count("audit") == before + 3
         assert await w.count("audit", "kind = 'soft_token.refused'") == 2
+
+
+async def test_a_token_for_a_user_who_was_erased_meanwhile_is_refused(tmp_path: Path) -> None:
+    """Between reading a user and writing their token they may be erased: that is said, and no defect."""
+    async with world(tmp_path) as w:
+        await w.domain.users.remove(w.user.org, w.user.tfa_id, w.now)
+        with pytest.raises(RefusedError) as refused:
+            await w.domain.soft_tokens.create(w.user, "app", "Acme", w.now)
+        assert refused.value.code == "user_not_found"
+
+
+async def test_nobody_is_told_of_what_happens_after_a_user_was_erased(tmp_path: Path) -> None:
+    """A notice or a nudge that comes too late is left out; the change that it belongs to is written."""
+    async with world(tmp_path) as w:
+        await w.domain.users.remove(w.user.org, w.user.tfa_id, w.now)
+        assert not await w.domain.notices.nudge(w.user.id, "nudge", "Look at your device.", w.now)
+        late = w.domain.notices.step(w.user.id, "codes.guessed", "Wrong codes were tried.", w.now)
+        assert await w.store.write(plan(late, guards=0)) == 0
+        assert await w.store.rows(Sql("notices", "SELECT id FROM notices")) == []

@@ -17,12 +17,14 @@ _PAUSE_MS: Final = 30_000
 
 _ADD: Final = Sql(
     "notice_add",
-    "INSERT INTO notices (id, user_id, kind, created_at, expires_at, sealed) VALUES (?, ?, ?, ?, ?, ?)",
+    "INSERT INTO notices (id, user_id, kind, created_at, expires_at, sealed)"
+    " SELECT ?, id, ?, ?, ?, ? FROM users WHERE id = ?",
 )
 _ADD_ONCE: Final = Sql(
     "notice_add_once",
-    "INSERT INTO notices (id, user_id, kind, created_at, expires_at, sealed) SELECT ?, ?, ?, ?, ?, ?"
-    " WHERE NOT EXISTS (SELECT 1 FROM notices WHERE user_id = ? AND kind = ? AND created_at > ?)",
+    "INSERT INTO notices (id, user_id, kind, created_at, expires_at, sealed)"
+    " SELECT ?, id, ?, ?, ?, ? FROM users WHERE id = ?"
+    " AND NOT EXISTS (SELECT 1 FROM notices WHERE user_id = users.id AND kind = ? AND created_at > ?)",
 )
 _PENDING: Final = Sql(
     "notices_pending",
@@ -59,10 +61,13 @@ class Notices:
         self._entropy = entropy
 
     def step(self, user_id: str, kind: str, text: str, now: int) -> Step:
-        """The row to write with the change that the person is told of; publish ``user`` on the bus afterwards."""
+        """The row to write with the change that the person is told of; publish ``user`` on the bus afterwards.
+
+        A user who was erased meanwhile is told nothing.
+        """
         notice_id = new_id(now, self._entropy)
         sealed = self._sealer.seal("pii", "notices", notice_id, msgspec.msgpack.encode(text))
-        return step(_ADD, notice_id, user_id, kind, now, now + _LIFE_MS, sealed)
+        return step(_ADD, notice_id, kind, now, now + _LIFE_MS, sealed, user_id)
 
     @staticmethod
     def spare(device_id: str, notice: Step, now: int) -> Step:
@@ -76,8 +81,8 @@ class Notices:
         """
         notice_id = new_id(now, self._entropy)
         sealed = self._sealer.seal("pii", "notices", notice_id, msgspec.msgpack.encode(text))
-        row = (notice_id, user_id, kind, now, now + _NUDGE_MS, sealed)
-        return await self._store.write(plan(step(_ADD_ONCE, *row, user_id, kind, now - _PAUSE_MS))) == 0
+        row = (notice_id, kind, now, now + _NUDGE_MS, sealed, user_id)
+        return await self._store.write(plan(step(_ADD_ONCE, *row, kind, now - _PAUSE_MS))) == 0
 
     async def pending(self, device: Device, now: int) -> list[Notice]:
         """What this active device has not acknowledged of the time since it enrolled, oldest first."""

@@ -67,8 +67,8 @@ _ADD: Final = Sql(
 _ADD_WITHIN: Final = Sql(
     "soft_token_add_within",
     "INSERT INTO soft_tokens (id, org, user_id, status, last_step, created_at, expires_at, sealed)"
-    " SELECT ?, ?, ?, ?, -1, ?, ?, ?"
-    " WHERE (SELECT count(*) FROM soft_tokens WHERE user_id = ? AND status = 'confirmed') < ?",
+    " SELECT ?, org, id, ?, -1, ?, ?, ? FROM users WHERE id = ?"
+    " AND (SELECT count(*) FROM soft_tokens WHERE user_id = users.id AND status = 'confirmed') < ?",
 )
 _DROP_OLD_PENDING: Final = Sql(
     "soft_tokens_drop_old_pending",
@@ -172,7 +172,8 @@ class SoftTokens:
         """A new soft token whose URI exists in this answer only; pending ones end after an hour without a good code.
 
         Without ``secret`` it is 160 random bits; one that is brought along has 128 or more. Raises ``invalid_request``
-        for that, for other parameters out of bounds and beyond three tokens a user, and ``idempotency_conflict``.
+        for that, for other parameters out of bounds and beyond three tokens a user, ``user_not_found`` when the user was
+        erased meanwhile, and ``idempotency_conflict``.
         """
         seed = _Seed(
             self._entropy.bytes(SECRET_BYTES) if secret is None else secret, name, algorithm, digits, period
@@ -186,14 +187,14 @@ class SoftTokens:
         ends = None if confirmed else now + PENDING_MS
         add = step(
             _ADD_WITHIN,
-            *(token.id, user.org, user.id, token.status, now, ends, self._sealed(token.id, seed)),
-            *(user.id, TOKENS_MAX),
+            *(token.id, token.status, now, ends, self._sealed(token.id, seed), user.id, TOKENS_MAX),
         )
         guards = (add,) if extra_guard is None else (add, extra_guard(made))
         added = leaf(now, "soft_token.added", user.org, token.id, user=user.id)
         drop = step(_DROP_OLD_PENDING, user.id, user.id)
         failed = await self._store.write(plan(*guards, drop, guards=len(guards), leaf=added))
         if failed == 1:
+            await self._users.by_id(user.id)
             raise RefusedError(
                 "invalid_request", f"A user has at most {TOKENS_MAX} soft tokens; delete one first."
             )
