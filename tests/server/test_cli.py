@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -101,6 +102,21 @@ def test_users_are_added_imported_and_removed(data: Path, tmp_path: Path) -> Non
     refused = run("user", "status", "4713", "--data", data)
     assert refused.status == 1
     assert "user_not_found" in refused.err
+
+
+def test_one_bad_line_keeps_nobody_else_out(data: Path, tmp_path: Path) -> None:
+    """A CSV file as spreadsheets write it: a country code may have its plus; lines without sense are named in order."""
+    file = tmp_path / "users.csv"
+    lines = ("tfa_id,country_code,phone,email", "4712,+48,600 100 200,", "x,48,600100201,", "4714,48,abc,",
+             "9" * 30 + ",48,600100203,", "4716,48,600100204,")  # fmt: skip
+    file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    done = run("user", "import", file, "--data", data, "--json")
+    assert done.status == 1
+    said = json.loads(done.out)
+    assert (said["created"], [row["line"] for row in said["refused"]]) == (2, [3, 4, 5])
+    assert said["refused"][0]["detail"] == "tfa_id is no number."
+    file.write_bytes("email\nren\xe9@example.com\n".encode("latin-1"))
+    assert "save it as CSV in UTF-8" in run("user", "import", file, "--data", data).err
 
 
 def test_an_invitation_is_a_uri_and_its_pictures(data: Path, tmp_path: Path) -> None:

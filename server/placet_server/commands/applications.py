@@ -12,6 +12,7 @@ from placet_server.commands.operating import Operator, Trouble, operated
 
 _ROWS_AT_ONCE: Final = 500
 _COLUMNS: Final = ("tfa_id", "country_code", "phone", "email", "name")
+_NUMBERS: Final = ("tfa_id", "country_code")
 
 
 @click.group()
@@ -108,11 +109,12 @@ def user_import(operator: Operator, file: Path) -> None:
 
     The first line names the columns; each may be left out. Ends with status 1 when any row was refused.
     """
-    total: dict[str, Any] = {"created": 0, "known": 0, "refused": []}
-    rows = _rows(file)
+    rows, unread = _rows(file)
+    total: dict[str, Any] = {"created": 0, "known": 0, "refused": unread}
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         done = operator.ask("user import", rows=rows[start : start + _ROWS_AT_ONCE])
         total = {key: total[key] + done[key] for key in total}
+    total["refused"].sort(key=lambda row: row["line"])
     operator.show(total)
     if total["refused"]:
         raise Trouble(f"{len(total['refused'])} rows were refused: correct them and import the file again.")
@@ -245,22 +247,41 @@ def webhook_remove(operator: Operator, **arguments: str) -> None:
     operator.show(operator.ask("webhook remove", **arguments))
 
 
-def _rows(file: Path) -> list[dict[str, Any]]:
-    with file.open(encoding="utf-8-sig", newline="") as text:
-        reader = csv.DictReader(text)
-        for column in reader.fieldnames or ():
-            if column not in _COLUMNS:
-                raise Trouble(f"{file} has a column {column!r}: name them {', '.join(_COLUMNS)}.")
-        rows = []
-        for row in reader:
-            fields: dict[str, Any] = {"line": reader.line_num}
-            for column in _COLUMNS:
-                value = (row.get(column) or "").strip()
-                if value and column in {"tfa_id", "country_code"}:
-                    if not (value.isascii() and value.isdigit()):
-                        raise Trouble(f"{file}, line {reader.line_num}: {column} is no number.")
-                    fields[column] = int(value)
-                elif value:
-                    fields[column] = value
-            rows.append(fields)
-    return rows
+def _rows(file: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of a file, and the refusals of those that cannot even be asked for."""
+    rows: list[dict[str, Any]] = []
+    unread: list[dict[str, Any]] = []
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            reader = csv.DictReader(text)
+            for column in reader.fieldnames or ():
+                if column not in _COLUMNS:
+                    raise Trouble(f"{file} has a column {column!r}: name them {', '.join(_COLUMNS)}.")
+            for row in reader:
+                fields: dict[str, Any] = {"line": reader.line_num}
+                try:
+                    fields |= _fields(row)
+                except ValueError as error:
+                    unread.append({**fields, "code": "invalid_request", "detail": str(error)})
+                else:
+                    rows.append(fields)
+    except UnicodeDecodeError:
+        raise Trouble(f"{file} is not in UTF-8: save it as CSV in UTF-8.") from None
+    except csv.Error as error:
+        raise Trouble(f"{file}, line {reader.line_num}: {error}.") from None
+    return rows, unread
+
+
+def _fields(row: dict[str, str | None]) -> dict[str, Any]:
+    """What stands in a line; raises ``ValueError``."""
+    fields: dict[str, Any] = {}
+    for column in _COLUMNS:
+        value = (row.get(column) or "").strip()
+        if value and column in _NUMBERS:
+            digits = value.removeprefix("+") if column == "country_code" else value
+            if not (digits.isascii() and digits.isdigit() and len(digits) <= 16):
+                raise ValueError(f"{column} is no number.")
+            fields[column] = int(digits)
+        elif value:
+            fields[column] = value
+    return fields
