@@ -217,6 +217,24 @@ async def test_psh_11_a_clock_set_back_revives_no_proof(api: Api) -> None:
     assert await device.items() == {}
 
 
+async def test_a_clock_that_was_far_ahead_locks_no_device_out(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After it was set right, windows go on: nonces end and the calls of a minute are those of that minute."""
+    monkeypatch.setattr("placet_server.web.proofs.CALLS_PER_WINDOW", 5)
+    device = await api.device()
+    api.world.clock.advance(seconds=365 * 86_400)
+    await device.items()
+    api.world.clock.advance(seconds=-365 * 86_400)
+    nonce = device.nonce
+    for _ in range(4):
+        for _ in range(3):
+            assert (await device.call("GET", "/device/v1/self")).status == 200
+        api.world.clock.advance(seconds=60)
+    old = await api.send("GET", ITEMS, Placet_Proof=device.proof("GET", ITEMS, nonce=nonce))
+    assert (old.status, old.json["code"]) == (401, "use_nonce")
+
+
 async def test_calls_without_any_good_proof_are_refused_alike(api: Api) -> None:
     """No proof, garbage, and an unknown device's proof get the same code."""
     device = await api.device()

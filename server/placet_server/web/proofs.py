@@ -36,6 +36,7 @@ class Proofs:
         self._public_url: Final = public_url
         self._key: Final = entropy.bytes(32)
         self._window = 0
+        self._set_back = 0  # windows by which the clock was set back since the start
         self._seen: defaultdict[str, set[str]] = defaultdict(set)
         self._seen_before: defaultdict[str, set[str]] = defaultdict(set)
 
@@ -90,8 +91,15 @@ class Proofs:
         return b64u(hmac.digest(self._key, joined((kid.encode(), str(window).encode())), "sha256")[:16])
 
     def _current(self, now: int) -> int:
-        """The window of time; a clock that is set back does not bring an old one back."""
-        window = max(now // WINDOW_MS, self._window)
+        """The window of time; a clock that is set back neither brings an old one back nor stops the count.
+
+        Calls may come here a little after one another, each with the time at which it arrived: one window back is
+        no change of the clock.
+        """
+        window = now // WINDOW_MS + self._set_back
+        if window < self._window - 1:
+            self._set_back += self._window - window
+        window = max(window, self._window)
         if window != self._window:
             self._seen_before = self._seen if window == self._window + 1 else defaultdict(set)
             self._seen = defaultdict(set)
