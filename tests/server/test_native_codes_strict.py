@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from placet_server.domain.refusals import CODES
+from placet_server.gateways.base import objection
+from placet_server.plugin import Outgoing
 from support import farend
 from support.native import native_api
 from support.onecode import OneCode
@@ -63,6 +65,13 @@ BAD: list[tuple[str, dict[str, Any], int, str]] = [
     ("hidden text", {"phone": NUMBER, "text": "a\u202eb {code}"}, 422, "invalid_text"),
     ("two subjects", {"email": "ada@example.com", "subject": "a\r\nBcc: x"}, 422, "invalid_text"),
     ("sender", {"phone": NUMBER, "sender": "a\nb"}, 422, "invalid_text"),
+    ("long sender", {"phone": NUMBER, "sender": "Acme Bank plc"}, 400, "invalid_request"),
+    (
+        "mail's sender",
+        {"phone": NUMBER, "channel": "voice", "sender": "A <a@b.example>"},
+        400,
+        "invalid_request",
+    ),
     ("language", {"phone": NUMBER, "language": "tlh"}, 400, "invalid_request"),
     ("gender", {"phone": NUMBER, "gender": "any"}, 400, "invalid_request"),
     ("unknown", {"phone": NUMBER, "lenght": 8}, 400, "invalid_request"),
@@ -105,12 +114,14 @@ async def test_a_check_that_is_not_well_formed_spends_no_try(shop: OneCode) -> N
         ("/v1/phone_verifications", {"email": "ada@example.com"}, 400),
         ("/v1/phone_verifications", {"phone": NUMBER, "channel": "email"}, 400),
         ("/v1/phone_verifications", {"phone": "112"}, 422),
+        ("/v1/phone_verifications", {"phone": NUMBER, "sender": "Acme Bank plc"}, 400),
         ("/v1/phone_verifications/check", {"phone": NUMBER}, 400),
         ("/v1/phone_verifications/check", {"phone": NUMBER, "code": ""}, 400),
         ("/v1/messages", {"phone": NUMBER}, 400),
         ("/v1/messages", {"phone": NUMBER, "text": "a" * 1601}, 400),
         ("/v1/messages", {"phone": NUMBER, "text": "a\u0007"}, 422),
         ("/v1/messages", {"phone": NUMBER, "text": "a", "sender": "a\r\nb"}, 422),
+        ("/v1/messages", {"phone": NUMBER, "text": "a", "sender": "Acme Bank plc"}, 400),
         ("/v1/messages", {"phone": NUMBER, "text": "a", "seconds_to_expire": 1}, 400),
         ("/v1/messages", {"phone": NUMBER, "text": "a", "send_at": "tomorrow"}, 400),
         ("/v1/messages", {"phone": NUMBER, "email": "a@example.com", "text": "a"}, 400),
@@ -124,6 +135,29 @@ async def test_nothing_else_is_made_of_it_either(shop: OneCode, path: str, wante
     found, problem = await shop("POST", path, wanted)
     assert (found, problem["code"] in CODES) == (status, True), problem
     assert (await shop("GET", "/v1/messages"))[1]["items"] == []
+
+
+async def test_a_sender_is_taken_where_a_gateway_takes_it(shop: OneCode) -> None:
+    """What would keep every gateway from a message is refused at once; an e-mail may come under any name."""
+    senders = (
+        "Acme",
+        "A & B",
+        "+447700900999",
+        "13013",
+        "Acme Bank p",
+        "Acme Bank pl",
+        "Ácme",
+        "+",
+        "-x",
+        "1" * 16,
+    )
+    for number, sender in enumerate(senders):
+        phone = f"+44770090012{number}"
+        status, problem = await shop.issue(phone=phone, sender=sender)
+        taken = objection(Outgoing(id="1", channel="sms", to=phone, text="Hi", sender=sender)) is None
+        assert status == (201 if taken else 400), (sender, problem)
+    status, made = await shop.issue(email="ada@example.com", sender="Ácme Bank <codes@acme.example>")
+    assert status == 201, made
 
 
 async def test_what_policy_forbids_is_refused_by_name(shop: OneCode) -> None:

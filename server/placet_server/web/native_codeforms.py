@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final, Literal
 
 from aiohttp import web
@@ -21,6 +22,7 @@ from placet_server.web.wire import reply, rfc3339, shown
 TEXT_MAX: Final = 1600
 SUBJECT_MAX: Final = 120
 SENDER_MAX: Final = 64
+_PHONE_SENDER: Final = re.compile(r"\+?[0-9]{1,15}|[A-Za-z0-9][A-Za-z0-9 .&_'-]{0,10}", re.ASCII)
 Language = Literal[
     "en-US", "en-GB", "el-GR", "pl-PL", "hu-HU", "sv-SE", "de-DE",
     "es-ES", "es-LA", "fr-FR", "it-IT", "pt-BR", "ru-RU",
@@ -144,6 +146,17 @@ def one_order(channel: Channel | None, channels: list[Channel] | None) -> tuple[
     return chosen
 
 
+def sender_of(sender: str | None, channels: tuple[Channel, ...]) -> str | None:
+    """Who is shown as sender; raises ``invalid_text``, and ``invalid_request`` for what no gateway of a channel takes."""
+    if sender is None:
+        return None
+    name = shown("sender", sender, SENDER_MAX)
+    if set(channels) - {"email"} and not _PHONE_SENDER.fullmatch(name):
+        detail = "sender: but for e-mail it is a number, or up to eleven letters, digits and spaces."
+        raise RefusedError("invalid_request", detail)
+    return name
+
+
 def draft_of(wanted: CodeBody, policies: Policies, to: Destination | None, user: User | None) -> CodeDraft:
     """The code that was asked for; raises ``invalid_request`` and ``invalid_text``."""
     channels = one_order(wanted.channel, wanted.channels)
@@ -166,7 +179,7 @@ def draft_of(wanted: CodeBody, policies: Policies, to: Destination | None, user:
         channels=channels,
         text=None if wanted.text is None else shown("text", wanted.text, TEXT_MAX, newline=True),
         subject=None if wanted.subject is None else shown("subject", wanted.subject, SUBJECT_MAX),
-        sender=wanted.sender,
+        sender=sender_of(wanted.sender, channels),
         language=wanted.language,
         gender=wanted.gender,
     )

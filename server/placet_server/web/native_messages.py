@@ -21,7 +21,6 @@ from placet_server.faces import Face
 from placet_server.ports import Channel, Step
 from placet_server.web.gate import Call, Doc, Gate
 from placet_server.web.native_codeforms import (
-    SENDER_MAX,
     SENDING,
     SUBJECT_MAX,
     TEXT_MAX,
@@ -31,6 +30,7 @@ from placet_server.web.native_codeforms import (
     Sender,
     Subject,
     one_order,
+    sender_of,
 )
 from placet_server.web.native_recipients import RecipientBody
 from placet_server.web.once import HEADER, Once
@@ -123,7 +123,7 @@ class MessageRoutes:
             channels=order,
             texts=dict.fromkeys(order, text),
             expires_at=begins + life,
-            sender=None if wanted.sender is None else shown("sender", wanted.sender, SENDER_MAX),
+            sender=sender_of(wanted.sender, order),
             language=wanted.language or by.application.policies.code_language,
             gender=wanted.gender,
             send_at=None if wanted.send_at is None else begins,

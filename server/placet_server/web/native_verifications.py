@@ -27,6 +27,7 @@ from placet_server.web.native_codeforms import (
     Sender,
     Template,
     checked,
+    sender_of,
 )
 from placet_server.web.native_recipients import Ip, NumberBody, Secret, ip_of
 from placet_server.web.once import HEADER, Once
@@ -96,6 +97,7 @@ class VerificationRoutes:
         to = wanted.destination()
         call.note(destination=to.address)
         text = None if wanted.text is None else shown("text", wanted.text, TEXT_MAX, newline=True)
+        sender = sender_of(wanted.sender, (wanted.channel,))
         ip = ip_of(wanted.recipient_ip) or ""
 
         async def make(keep: Callable[[Started], Step] | None) -> Started:
@@ -108,7 +110,7 @@ class VerificationRoutes:
                 value=wanted.code,
                 seconds=wanted.seconds_to_expire,
                 text=text,
-                sender=wanted.sender,
+                sender=sender,
                 language=wanted.language,
                 ip=ip,
                 extra_guard=keep,
