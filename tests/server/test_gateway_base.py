@@ -23,13 +23,26 @@ async def test_a_gateway_that_hangs_is_left_within_its_deadline() -> None:
 
 async def test_the_wait_for_a_place_counts_into_the_deadline() -> None:
     """With all places taken by a hanging vendor the next message is as soon free for another gateway."""
-    carrier = Carrier(FaultGateway("slow", ["hang"]), timeout=0.2, at_once=2)
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    carried = await asyncio.gather(*(carrier.send(outgoing()) for _ in range(6)))
-    assert {each.outcome for each in carried} == {"later"}
-    assert sorted(each.unsure for each in carried) == [False] * 4 + [True] * 2
-    assert loop.time() - begun < 1.5
+    over = asyncio.Event()
+
+    class Hanging(RecordingGateway):
+        async def send(self, message: Outgoing) -> Carried:
+            try:
+                await asyncio.Event().wait()
+            finally:  # a place that came free just now would be given to who has no time left
+                await over.wait()
+            return await super().send(message)
+
+    carrier = Carrier(Hanging(), timeout=0.2, at_once=2)
+    holding = [asyncio.create_task(carrier.send(outgoing())) for _ in range(2)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        waited = await asyncio.gather(*(carrier.send(outgoing()) for _ in range(4)))
+    over.set()
+    assert set(waited) == {Carried("later", "", "no place free within 0.2 s")}
+    assert set(await asyncio.gather(*holding)) == {
+        Carried("later", "", "no answer within 0.2 s", unsure=True)
+    }
 
 
 async def test_no_more_messages_are_under_way_than_places() -> None:
