@@ -7,6 +7,7 @@ import os
 import random
 import re
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,8 @@ from support import faceforms, mutations
 from support.canaries import leaks
 from support.fuzzroom import Room, furnished
 from support.http import Answer, exchange
-from support.programs import again, serving
+from support.ports import kept_port
+from support.programs import serving
 from support.scale import FULL, scaled
 
 SEED = os.environ.get("PLACET_FUZZ_SEED") or (
@@ -87,16 +89,20 @@ def table(data: Path, sql: str) -> list[tuple[object, ...]]:
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def port() -> Iterator[int]:
+    with kept_port() as kept:
+        yield kept
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory, port: int) -> Outcome:
     """One run; its seed is shown with every failure."""
     print(f"PLACET_FUZZ_SEED={SEED}")
     data = tmp_path_factory.mktemp("fuzz") / "data"
-    room = asyncio.run(furnished(data))
-    (url,) = table(data, "SELECT value FROM facts WHERE name = 'public_url'")[0]
-    assert isinstance(url, bytes)
+    room = asyncio.run(furnished(data, port))
     (before,) = table(data, "SELECT count(*) FROM messages")[0]
-    with serving(data, *again(url.decode())) as server:
-        cases, late = asyncio.run(driven(room, int(url.decode().rpartition(":")[2])))
+    with serving(data, "--port", str(port)) as server:
+        cases, late = asyncio.run(driven(room, port))
         assert server.stop() == 0
         assert server.process.stdout is not None
         places = {"stdout": server.process.stdout.read().encode(), "stderr": server.log.read_bytes()}

@@ -7,11 +7,13 @@ import json
 import random
 import sqlite3
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from standardwebhooks import Webhook
 
 from placet_protocol import jose
@@ -20,7 +22,8 @@ from placet_server.crypto.checkpoint import check_log
 from placet_server.storage import open_store
 from support.blackbox import Person, Remote, remote, shop
 from support.devicelines import until
-from support.programs import again, serving
+from support.ports import kept_port
+from support.programs import serving
 from support.receivers import Receiver, receiver
 from support.scale import scaled
 
@@ -123,19 +126,28 @@ async def agreed(application: Remote, rid: str, status: str, keys: list[dict[str
         assert (proved.request.rid, proved.outcome) == (rid, status)
 
 
-async def test_dur_02_dec_12_kills_lose_nothing_acknowledged_and_all_views_agree(tmp_path: Path) -> None:
+@pytest.fixture
+def port() -> Iterator[int]:
+    with kept_port() as kept:
+        yield kept
+
+
+async def test_dur_02_dec_12_kills_lose_nothing_acknowledged_and_all_views_agree(
+    tmp_path: Path, port: int
+) -> None:
     """After kill -9 again and again under load everything acknowledged is there, whole, and all views agree.
 
     Whole is a request with its log entries, its decision and its deliveries; the views are poll, webhook, receipt, log.
     """
     data, chance, history = tmp_path / "data", random.Random(2), History()
-    with serving(data, *_EGRESS) as first:
+    words = (*_EGRESS, "--port", str(port))
+    with serving(data, *words) as first:
         first.stop()
     async with receiver() as told, remote(first.url, "") as application:
         people: list[Person] = []
         secret = ""
         for _ in range(KILLS):
-            with serving(data, *_EGRESS, *again(first.url)) as server:
+            with serving(data, *words) as server:
                 if not people:
                     application.key, secret = await shop(data, *_GENTLE, webhook=told.url + "/hook")
                     people = [await application.person(f"p{number}@example.org") for number in range(PEOPLE)]
@@ -150,7 +162,7 @@ async def test_dur_02_dec_12_kills_lose_nothing_acknowledged_and_all_views_agree
             assert {rid: states[rid] for rid in history.ended} == history.ended
         assert len(history.ended) > KILLS
 
-        with serving(data, *_EGRESS, *again(first.url)):
+        with serving(data, *words):
             over = {rid: status for rid, status in states.items() if status != "pending"}
             await until(lambda: set(over) <= set(heard(told, secret)), within=60)
             _, _, jwks = await application.call("GET", "/.well-known/jwks.json")

@@ -6,13 +6,15 @@ import asyncio
 import os
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.blackbox import remote, shop
 from support.diskwrites import said, traced
-from support.programs import again, serving
+from support.ports import kept_port
+from support.programs import serving
 from support.scale import scaled
 
 CREATES = scaled(1_000)
@@ -20,14 +22,21 @@ _CREATED = re.compile(r"^HTTP/1\.1 201 .*\"id\":\"([0-9a-f-]{36})\"", re.DOTALL)
 _GENTLE = ("approval.max_pending=100", "approval.max_unapproved=100", "approval.number=none")
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    with kept_port() as kept:
+        yield kept
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into a hardened process")
-async def test_dur_01_no_201_leaves_before_its_request_is_synced(tmp_path: Path) -> None:
+async def test_dur_01_no_201_leaves_before_its_request_is_synced(tmp_path: Path, port: int) -> None:
     """At the moment when a create's answer goes to the socket, its request stands in synced bytes of the store."""
     data, log = tmp_path / "data", tmp_path / "trace"
-    with serving(data) as first:
+    place = ("--port", str(port))
+    with serving(data, *place) as first:
         assert first.stop() == 0
     before = {file.name: file.read_bytes() for file in data.glob("placet.db*")}
-    with serving(data, *again(first.url), under=traced(log, [])) as server:
+    with serving(data, *place, under=traced(log, [])) as server:
         pid = int((data / "placet.db.lock").read_text())
         try:
             key, _ = await shop(data, *_GENTLE)

@@ -4,16 +4,19 @@ import asyncio
 import os
 import re
 import signal
+from collections.abc import Iterator
 from functools import partial
 from operator import le
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from support.blackbox import Remote, remote, shop
 from support.carrying import eventually
-from support.programs import again, answer, serving
+from support.ports import kept_port
+from support.programs import answer, serving
 from support.vendors import Taken, vendor
 
 CODES = 40
@@ -30,7 +33,15 @@ async def ask(far: Remote, number: int, kept: dict[str, str]) -> None:
     kept[body["phone"]] = made["id"]
 
 
-async def test_dur_02_every_answered_code_arrives_though_the_server_is_killed(tmp_path: Path) -> None:
+@pytest.fixture
+def port() -> Iterator[int]:
+    with kept_port() as kept:
+        yield kept
+
+
+async def test_dur_02_every_answered_code_arrives_though_the_server_is_killed(
+    tmp_path: Path, port: int
+) -> None:
     """Killed in full work several times: each code that was answered reaches the vendor, at most once more a kill."""
     texts: dict[str, list[str]] = {}
 
@@ -47,8 +58,7 @@ async def test_dur_02_every_answered_code_arrives_though_the_server_is_killed(tm
             'form = { to = "{to}", text = "{text}" }\n'
         )
         for kill in range(KILLS + 1):
-            words = again(url) if url else ()
-            with serving(data, "--config", str(config), *words) as running:
+            with serving(data, "--config", str(config), "--port", str(port)) as running:
                 if not url:
                     url = running.url
                     key, _ = await shop(data)

@@ -1,4 +1,7 @@
-"""The commands in README and quickstart, run as a reader would: copied into one shell, block after block."""
+"""The commands in README and quickstart, run as a reader would: copied into one shell, block after block.
+
+The server's port alone is another one, since somebody may listen on theirs.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,31 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.ports import kept_port
 from support.system import needed
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PORT = re.compile(r"--port (\d+)")
 MARK = "--- end of block ---"
 
 
-def sessions(document: Path) -> list[tuple[str, str]]:
+@pytest.fixture
+def port() -> Iterator[int]:
+    with kept_port() as kept:
+        yield kept
+
+
+def sessions(document: Path, port: int) -> list[tuple[str, str]]:
     """Each shell block of a document with the ``text`` block behind it: what the reader should see."""
-    blocks = BLOCK.findall(document.read_text())
+    text = document.read_text()
+    (theirs,) = set(PORT.findall(text))
+    blocks = BLOCK.findall(text.replace(theirs, str(port)))
     found = []
     for place, (kind, text) in enumerate(blocks):
         if kind == "sh":
@@ -30,12 +44,12 @@ def sessions(document: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/quickstart.md"])
-def test_documented_sessions_do_what_they_say(name: str, tmp_path: Path) -> None:
+def test_documented_sessions_do_what_they_say(name: str, tmp_path: Path, port: int) -> None:
     """Every block runs, and each line that the document shows comes out (``…`` stands for anything)."""
     bash, _, _ = (needed(program) for program in ("bash", "curl", "jq"))
     blocks = [
         session
-        for session in sessions(ROOT / name)
+        for session in sessions(ROOT / name, port)
         if "dev.py" not in session[0] and "pip install" not in session[0]
     ]
     assert blocks

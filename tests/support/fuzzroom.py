@@ -44,9 +44,9 @@ class Room(NamedTuple):
     secrets: dict[str, str | bytes]
 
 
-async def furnished(folder: Path) -> Room:
-    """Make the accounts and things on a data folder, and close it again."""
-    async with live_server(folder) as live:
+async def furnished(folder: Path, port: int) -> Room:
+    """Make the accounts and things on a data folder whose server listens on this port, and close it again."""
+    async with live_server(folder, port=port) as live:
         key = await live.api_key("acme")
         other = await live.api_key("other")
         now = live.clock.now()

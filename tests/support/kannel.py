@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import re
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
+from support.ports import kept_ports
 from support.system import needed
 
 FAKESMSC = Path("/usr/lib/kannel/test/fakesmsc")
@@ -150,7 +150,7 @@ async def kannel(folder: Path) -> AsyncIterator[Kannel]:
     async with contextlib.AsyncExitStack() as ending:
         exact_port = await ending.enter_async_context(_exact(exact))
         names = ("admin", "boxes", "fake", "inbound", "sendsms")
-        ports = dict(zip(names, _free_ports(len(names)), strict=True))
+        ports = dict(zip(names, ending.enter_context(kept_ports(len(names))), strict=True))
         config = folder / "kannel.conf"
         config.write_text(_CONFIG.format(**ports, exact=exact_port, user=USER, password=PASSWORD))
         await ending.enter_async_context(_running(folder, bearerbox, str(config), port=ports["boxes"]))
@@ -218,15 +218,6 @@ async def _exact(got: list[Got]) -> AsyncIterator[int]:
 def _program(name: str) -> str:
     """A program of the system's administrator, whose folder is not on everybody's path."""
     return shutil.which(f"/usr/sbin/{name}") or needed(name)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 async def _listening(port: int, within: float = 20.0) -> None:

@@ -65,16 +65,12 @@ class Serving(NamedTuple):
         return self.process.wait(DEADLINE)
 
 
-def again(url: str) -> tuple[str, str]:
-    """The words with which a server comes back where it was known: its data folder remembers its URL."""
-    return "--port", url.rpartition(":")[2]
-
-
 @contextlib.contextmanager
 def serving(data: Path, *words: str, under: Sequence[str] = (), **variables: str) -> Iterator[Serving]:
     """Run ``placet-server serve`` on a free port until the block ends; its log lines go to a file beside the data.
 
-    ``under`` is a program and its words that runs the server and watches it.
+    One that comes back is told the port that it had (``kept_port``): its data folder remembers its URL. ``under`` is a
+    program and its words that runs the server and watches it.
     """
     log = data.with_name(data.name + ".log")
     with log.open("a") as err:
