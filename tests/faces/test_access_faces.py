@@ -250,9 +250,9 @@ async def test_api_12_document_types_are_refused_on_every_way_that_reads_xml(all
         )
         answer = await all_faces.call(wish)
         assert (answer.status, json.loads(answer.body)["success"]) == (400, False)
-        assert b"bbbb" not in answer.body
+        assert b"b" * 20 not in answer.body
         soap = Wish("POST", "/api/soap/", None, [("Content-Type", "text/xml")], "raw", body)
         answer = await all_faces.call(soap)
         assert answer.status == 400
-        assert b"bbbb" not in answer.body
+        assert b"b" * 20 not in answer.body
     assert await all_faces.state() == before

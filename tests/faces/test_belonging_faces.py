@@ -9,6 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from placet_server.ports import Sql, plan, step
 from placet_server.testing import live_server
 from support.described import KEY, NAME, NOBODY, OCTO_KEY, PASSWORD, TEMPLATES, UV_KEY, Faces, faces
@@ -325,7 +327,8 @@ async def test_log_04_each_success_and_failure_of_each_factor_has_its_row_and_it
         kinds = Counter(kind for kind, _ in leaves)
         assert (kinds["code.matched"], kinds["code.refused"]) == (15, 15)
         assert (kinds["recovery_code.used"], kinds["recovery_code.refused"]) == (1, 1)
-        log = list((await made.rows()).values())
+        # Times taken are numbers of six digits on a slow machine, which a code may happen to be.
+        log = [structs.replace(row, took_us=0) for row in (await made.rows()).values()]
         checks = [row for row in log if re.search(r"/check$|verifyotp|/verify$|/validate$", row.route)]
         by_face = Counter(row.face for row in checks if "recovery" not in row.route)
         assert by_face == dict.fromkeys(FIVE, 6)
