@@ -8,6 +8,9 @@ import pytest
 
 from placet_protocol import frames
 from placet_protocol.callproof import SOCKET_METHOD
+from placet_server.domain.notices import Notices
+from placet_server.ports import Sql, plan, step
+from placet_server.testing import ClearSealer, SeededEntropy
 from placet_server.web.socket import DeviceSocket
 from support.devicelines import Api, Line, device_api, until
 
@@ -105,6 +108,52 @@ async def test_enr_07_revocation_closes_the_socket(api: Api) -> None:
         async with device.line():
             pass
     assert api.hub.count() == 0
+
+
+async def damaged(api: Api, table: str, column: str, value: str) -> None:
+    """Change one sealed value by hand."""
+    sql = Sql("damage", f"UPDATE {table} SET sealed = ? WHERE {column} = ?")
+    await api.world.store.write(plan(step(sql, b"other bytes", value)))
+
+
+async def test_key_03_a_damaged_request_or_notice_keeps_nothing_else_back(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What does not open is left out and named in the log; what else waits arrives by poll and by socket."""
+    device = await api.device()
+    unmade, made, good = [(await api.world.asked())[0].approval.id for _ in range(3)]
+    await api.world.store.write(
+        plan(step(Sql("unmade", "DELETE FROM documents WHERE approval = ?"), unmade), guards=0)
+    )
+    notices = Notices(api.world.store, ClearSealer(), SeededEntropy("notices"))
+    rows = [notices.step(api.world.user.id, "device.added", text, api.world.now) for text in ("one", "two")]
+    await api.world.store.write(plan(*rows, guards=0))
+    await damaged(api, "approvals", "id", unmade)
+    await damaged(api, "documents", "approval", made)
+    await damaged(api, "notices", "id", str(rows[0].params[0]))
+    expected = {good, str(rows[1].params[0])}
+    assert set(await device.items()) == expected
+    async with device.line() as line:
+        assert {(await line.item())[0] for _ in expected} == expected
+        assert await line.silent()
+    named = {(record.msg, record.__dict__["placet_facts"]["id"]) for record in caplog.records}
+    assert named >= {
+        ("request damaged", unmade),
+        ("request damaged", made),
+        ("notice damaged", str(rows[0].params[0])),
+    }
+
+
+async def test_a_socket_that_cannot_be_served_ends(api: Api) -> None:
+    """A device that would hear nothing more is told so; it does not wait on a dead line."""
+    device = await api.device()
+    async with device.line() as line:
+        await damaged(api, "devices", "id", device.id)
+        await api.world.asked()
+        assert await line.receive() == frames.Error("internal")
+    with pytest.raises(ConnectionError, match="internal"):
+        async with device.line():
+            pass
 
 
 async def test_one_socket_serves_several_devices(api: Api) -> None:

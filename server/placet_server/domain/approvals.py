@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -43,6 +44,8 @@ from placet_server.ports import (
     plan,
     step,
 )
+
+log: Final = logging.getLogger("placet")
 
 PAGE_MAX: Final = 200
 SCANNED_MAX: Final = 10_000
@@ -275,17 +278,26 @@ class Approvals:
         return made_by_another
 
     async def pending_for(self, device: Device, now: int) -> list[tuple[str, str]]:
-        """Id and document of every open question that this active device has not acknowledged, oldest first."""
+        """Id and document of every open question that this active device has not acknowledged, oldest first.
+
+        One whose sealed value is damaged is left out, and logged: nobody can be shown it, and the others wait for answers.
+        """
         if device.status != "active":
             return []
         rows = await self._store.rows(_PENDING_FOR, (device.user_id, now, device.id))
-        return [
-            (
-                approval_id,
-                await self.document(approval_id) if kept is None else self._open_document(approval_id, kept),
-            )
-            for approval_id, kept in rows
-        ]
+        found = []
+        for approval_id, kept in rows:
+            try:
+                document = (
+                    await self.document(approval_id)
+                    if kept is None
+                    else self._open_document(approval_id, kept)
+                )
+            except UnsealableError:
+                log.error("request damaged", extra={"placet_facts": {"id": approval_id}})  # noqa: TRY400 - nothing is known but that
+            else:
+                found.append((approval_id, document))
+        return found
 
     async def acknowledge(self, device: Device, approval_ids: list[str], now: int) -> None:
         """Note that a device holds these requests, so that they are not sent to it again; others' are ignored."""

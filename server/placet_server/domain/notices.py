@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 import msgspec
@@ -9,7 +10,9 @@ from msgspec import Struct
 
 from placet_server.domain.ids import is_id, new_id
 from placet_server.domain.values import Device
-from placet_server.ports import Entropy, Sealer, Sql, Step, Store, plan, step
+from placet_server.ports import Entropy, Sealer, Sql, Step, Store, UnsealableError, plan, step
+
+log: Final = logging.getLogger("placet")
 
 _LIFE_MS: Final = 30 * 86_400_000
 _NUDGE_MS: Final = 600_000
@@ -85,14 +88,20 @@ class Notices:
         return await self._store.write(plan(step(_ADD_ONCE, *row, kind, now - _PAUSE_MS))) == 0
 
     async def pending(self, device: Device, now: int) -> list[Notice]:
-        """What this active device has not acknowledged of the time since it enrolled, oldest first."""
+        """What this active device has not acknowledged of the time since it enrolled, oldest first.
+
+        A damaged one is left out and logged, so that it keeps nothing else from the person.
+        """
         if device.status != "active":
             return []
         rows = await self._store.rows(_PENDING, (device.user_id, device.created_at, now, device.id))
-        return [
-            Notice(notice_id, kind, self._text(notice_id, sealed), created_at)
-            for notice_id, kind, created_at, sealed in rows
-        ]
+        found = []
+        for notice_id, kind, created_at, sealed in rows:
+            try:
+                found.append(Notice(notice_id, kind, self._text(notice_id, sealed), created_at))
+            except UnsealableError:
+                log.error("notice damaged", extra={"placet_facts": {"id": notice_id}})  # noqa: TRY400 - nothing is known but that
+        return found
 
     async def acknowledge(self, device: Device, notice_ids: list[str], now: int) -> None:
         """Do not send these to this device again; ids of other people's notices are ignored."""

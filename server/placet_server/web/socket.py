@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -33,6 +34,7 @@ from placet_server.domain.refusals import RefusedError
 from placet_server.domain.services import Domain
 from placet_server.domain.values import Device
 from placet_server.ports import Clock, Entropy, Hub, StoreUnavailableError
+from placet_server.web.logging import event
 from placet_server.web.proofs import Proofs
 
 PATH: Final = "/device/v1/socket"
@@ -108,6 +110,8 @@ class DeviceSocket:
             await self._close("protocol_error")
         except StoreUnavailableError:
             await self._close("unavailable")
+        except Exception as error:  # noqa: BLE001 - a defect; after the upgrade no other answer can be given
+            await self._fail(error)
         finally:
             for each in leave:
                 each()
@@ -178,6 +182,8 @@ class DeviceSocket:
             self._abort()
         except StoreUnavailableError:
             await self._close("unavailable")
+        except Exception as error:  # noqa: BLE001 - a defect; a device that hears nothing more has to know it
+            await self._fail(error)
 
     async def _refresh(self, served: Served, now: int) -> None:
         """Send a device what it lacks: new items, and the ends of requests that it was sent."""
@@ -234,6 +240,11 @@ class DeviceSocket:
         except ConnectionError:
             return
         await self._ws.close()
+
+    async def _fail(self, error: Exception) -> None:
+        """End a connection that cannot be served, so that the device comes again or polls."""
+        event("socket_failed", level=logging.ERROR, error=error)
+        await self._close("internal")
 
     def _abort(self) -> None:
         if self._transport is not None:
