@@ -27,6 +27,25 @@ def test_otp_12_a_built_in_text_is_one_part(tag: str, app: str, minutes: int) ->
         assert segments.is_gsm(text)
 
 
+@pytest.mark.parametrize(
+    ("app", "shown"),
+    [
+        ("Bank Łódź", "Bank Lodz"),
+        ("Đorđe & Hůlka", "Dorde & Hulka"),
+        ("Işık Bankası", "Isik Bankasi"),
+        ("Sœur", "Soeur"),
+        ("Þór", "Thor"),
+        ("Macy’s – «Now»", 'Macy\'s - "Now"'),
+        ("Äpfel, Çelik, Øst", "Äpfel, Çelik, Øst"),
+    ],
+)
+def test_a_name_stays_readable_in_the_small_alphabet(app: str, shown: str) -> None:
+    """Letters that the alphabet lacks stand as people write them without such keys; none goes missing."""
+    text = code_texts(("sms",), Facts("123456", app, 0, 600_000), tag="pl-PL")["sms"].text
+    assert text.startswith(f"123456 to kod {shown}. ")
+    assert segments.is_gsm(text)
+
+
 @pytest.mark.parametrize("tag", LANGUAGES)
 def test_otp_12_the_last_line_binds_to_an_origin(tag: str) -> None:
     """With an origin the message ends with the line that browsers know, still in one part."""

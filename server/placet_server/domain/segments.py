@@ -15,6 +15,11 @@ _BASIC: Final = frozenset(
 )
 _EXTENDED: Final = frozenset("\f^{}\\[~]|€")  # behind an escape: two septets each
 _ALL: Final = _BASIC | _EXTENDED
+# What Unicode takes apart into nothing plainer, as people write it where they have no such key: letters, quotes, dashes.
+_PLAINER: Final = str.maketrans(
+    "ŁłĐđĦħŦŧÐðı\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2010\u2011\u2013\u2014",
+    'LlDdHhTtDdi\'\'\'"""""----',
+) | {ord(letter): pair for letter, pair in (("Œ", "OE"), ("œ", "oe"), ("Þ", "Th"), ("þ", "th"), ("ẞ", "SS"))}
 
 
 def is_gsm(text: str) -> bool:
@@ -45,5 +50,5 @@ def folded(text: str) -> str:
         return text
     return "".join(
         char if char in _ALL else "".join(c for c in unicodedata.normalize("NFKD", char) if c in _ALL)
-        for char in text
+        for char in text.translate(_PLAINER)
     )
