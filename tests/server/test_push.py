@@ -14,6 +14,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from py_vapid import Vapid02
 
+from placet_protocol.errors import ProtocolError
 from placet_protocol.jose import b64u, public_key_bytes, unb64u
 from placet_protocol.sealing import unseal
 from placet_server.delivery.egress import Egress
@@ -210,6 +211,38 @@ async def test_psh_04_an_end_replaces_the_push(pushing: Pushing) -> None:
         await pushing.world.domain.decisions.decide(who.answer(document, "deny"), pushing.world.now)
         await asyncio.gather(*pushing.pushes._ending)
         assert len(service.posts) == 3
+
+
+@pytest.mark.parametrize("script", [(201, 201), (500, 201), (500, 500)])
+async def test_psh_04_an_end_while_a_push_is_on_its_way_is_told(
+    pushing: Pushing, script: tuple[int, ...]
+) -> None:
+    """A request that ends before its push services answer: who got it is told of the end, who did not is not."""
+    created = await pushing.world.ask()
+    answers = list(script)
+
+    async def reply(_request: web.Request, _body: bytes) -> web.Response:
+        if len(answers) == len(script):
+            await pushing.world.domain.approvals.cancel(
+                pushing.world.application.id, created.approval.id, pushing.world.now
+            )
+        return web.Response(status=answers.pop(0) if answers else 201)
+
+    async with receiver(reply) as service:
+        phones = [await pushing.device(service.url + "/p") for _ in script]
+        assert await pushing.push(created.approval.id) is None
+        while pushing.pushes._ending:
+            await asyncio.gather(*pushing.pushes._ending)
+        ends = [[_done(who, body, created.approval.id) for _, _, body in service.posts] for who in phones]
+        assert [told.count(True) for told in ends] == [int(status == 201) for status in script]
+
+
+def _done(who: Answerer, body: bytes, rid: str) -> bool:
+    """Whether this push tells this device of the end of a request."""
+    try:
+        return opened(who, body) == {"type": "done", "rid": rid, "status": "cancelled"}
+    except ProtocolError:
+        return False
 
 
 @pytest.mark.parametrize("status", [404, 410])

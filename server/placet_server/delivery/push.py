@@ -149,22 +149,23 @@ class DevicePushes:
         if expires_at is None:
             return None
         message = {"type": "request", "document": await self._approvals.document(item.subject)}
-        told = self._told.setdefault(item.subject, {})
         again: int | None = None
         for device in await self._foreign(item.target):
-            if device.id in told:
+            if device.id in self._told.get(item.subject, ()):
                 continue
             pushed = await self._sender.send(device, message, item.subject, (expires_at - now) // 1000, now)
             log.info("push", extra={"placet_facts": {"outcome": pushed.outcome, "status": pushed.status}})
             if pushed.outcome == "accepted":
-                told[device.id] = device
+                self._told.setdefault(item.subject, {})[device.id] = device
             elif pushed.outcome == "gone":
                 await self._devices.retire_endpoint(device)
             elif pushed.status in _TRANSIENT:
                 due_at = now + (pushed.retry_after or RETRY_MS * 2**item.attempts)
                 again = due_at if again is None else min(again, due_at)
-        if not told:
-            del self._told[item.subject]
+        # Whoever ended it while a push was on its way could not know that this device would have to be told.
+        if await self._items.open_until(item.subject, self._clock.now()) is None:
+            self._heard(item.subject)
+            again = None
         while len(self._told) > TOLD_MAX:
             del self._told[next(iter(self._told))]
         return again if again is not None and again < expires_at else None
