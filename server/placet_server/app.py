@@ -189,7 +189,7 @@ def _core(
         NumberRanges(),
     )
     webhooks = WebhookSender(egress)
-    desk = Desk(domain, found.store, clock, entropy, webhooks, carriers)
+    desk = Desk(domain, found.store, clock, entropy, webhooks, carriers, found.log_origin, keyring.log_key)
     return Core(domain, bus, egress, webhooks, carriers, desk)
 
 
@@ -204,8 +204,7 @@ def _parts(
 ) -> list[Part]:
     """What runs, in the order of starting."""
     domain, bus = core.domain, core.bus
-    log_origin = urlsplit(found.public_url).netloc
-    checkpoints = Checkpoints(found.store, log_origin, found.keyring.log_key, settings.checkpoints)
+    checkpoints = Checkpoints(found.store, found.log_origin, found.keyring.log_key, settings.checkpoints)
     apilog = ApiLog(found.store, found.keyring.sealer)
     hub = LocalHub(bus)
     sender = PushSender(core.egress, found.keyring.vapid_key, subject(found.public_url))

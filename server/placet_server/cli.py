@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from placet_server.commands import applications, credentials, doctor, log, messages, printing
+from placet_server.commands import applications, audit, credentials, doctor, log, messages, printing
 from placet_server.commands.operating import PATH, Operator, Trouble, operated
 from placet_server.system import harden
 
@@ -146,6 +146,7 @@ for _group in (
     messages.gateway,
     messages.message,
     messages.code,
+    audit.audit,
     doctor.doctor,
 ):
     program.add_command(_group)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from placet_server.crypto.keyring import Keyring, open_keyring
 from placet_server.crypto.masterkey import MasterKeyError, create_master_key, load_master_key
@@ -24,6 +25,11 @@ class Installation(NamedTuple):
     store: SqliteStore
     keyring: Keyring
     public_url: str
+
+    @property
+    def log_origin(self) -> str:
+        """The name of the audit log in its checkpoints: the public URL without its scheme."""
+        return urlsplit(self.public_url).netloc
 
 
 async def open_existing(settings: Settings, clock: Clock, entropy: Entropy) -> Installation:

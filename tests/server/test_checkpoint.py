@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import sqlite3
@@ -13,11 +14,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from placet_server.crypto.checkpoint import (
+    Checked,
     Checkpoint,
     CheckpointError,
     check_log,
+    check_part,
     open_checkpoint,
     read_checkpoints,
+    read_verifier_key,
     sign_checkpoint,
     verifier_key,
     write_checkpoint,
@@ -204,9 +208,82 @@ async def test_aud_03_a_log_rebuilt_as_a_whole_contradicts_an_outside_checkpoint
     assert await check_log(store, []) is None
     assert (
         await check_log(store, [checkpoint])
-        == "The first 10 entries are not those that a checkpoint was signed for."
+        == "Entries 0 to 9 are not those that a checkpoint was signed for."
     )
     await store.close()
+
+
+async def test_a_log_that_grows_meanwhile_is_no_finding(tmp_path: Path) -> None:
+    """What is written while the log is checked belongs to it, and does not make it look forged."""
+    store = await open_store(tmp_path / "placet.sqlite")
+    await grow(store, 0, 600)
+    checkpoint = await write_checkpoint(store, ORIGIN, KEY, tmp_path / "checkpoints")
+    assert checkpoint is not None
+
+    async def more() -> None:
+        for start in range(600, 1_200, 20):
+            await grow(store, start, 20)
+
+    growing = asyncio.create_task(more())
+    while not growing.done():
+        assert await check_log(store, [checkpoint]) is None
+    await growing
+    await store.close()
+
+
+@pytest.mark.parametrize("kind", ["edit", "rebuild", "cut"])
+async def test_a_log_checked_in_parts_gives_the_same_finding(tmp_path: Path, kind: str) -> None:
+    """Each part goes on where the one before ended; what a checkpoint confirmed before is not suspected after."""
+    path = tmp_path / "placet.sqlite"
+    store = await open_store(path)
+    await grow(store, 0, 300)
+    first = await write_checkpoint(store, ORIGIN, KEY, tmp_path / "checkpoints")
+    await grow(store, 300, 900)
+    second = await write_checkpoint(store, ORIGIN, KEY, tmp_path / "checkpoints")
+    assert first is not None
+    assert second is not None
+
+    async def found() -> tuple[str | None, int]:
+        checked, parts = Checked(), 0
+        while not checked.done:
+            checked, parts = await check_part(store, [second, first], checked, entries=100), parts + 1
+        assert checked.wrong == await check_log(store, [first, second])
+        return checked.wrong, parts
+
+    wrong, parts = await found()
+    assert wrong is None
+    assert parts > 4
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        if kind == "rebuild":
+            connection.execute(
+                "UPDATE audit SET leaf = (SELECT leaf FROM audit WHERE seq = 0) WHERE seq = 900"
+            )
+            connection.execute(
+                "UPDATE audit SET (at, kind, body) = (SELECT at, kind, body FROM audit WHERE seq = 0) WHERE seq = 900"
+            )
+        tampered(connection, kind, 900)
+    await store.write(NOTHING)
+    wrong, _ = await found()
+    assert (
+        wrong
+        == {
+            "edit": "Entry 900 was changed.",
+            "rebuild": "Entries 300 to 1199 are not those that a checkpoint was signed for.",
+            "cut": "The log ends after 900 entries, but a checkpoint was signed for 1200.",
+        }[kind]
+    )
+    await store.close()
+
+
+def test_a_verifier_key_is_read_as_it_was_written() -> None:
+    """Origin and key come back; what was changed or is of another kind is no key."""
+    text = verifier_key(ORIGIN, PUBLIC)
+    origin, key = read_verifier_key(f"{text}\n")
+    assert (origin, key.public_bytes_raw()) == (ORIGIN, PUBLIC.public_bytes_raw())
+    head, _, encoded = text.rpartition("+")
+    for other in ("", "x", text[1:], text[:-4], f"{head}+AAAA", f"{ORIGIN}+00000000+{encoded}", text + "é"):
+        with pytest.raises(CheckpointError):
+            read_verifier_key(other)
 
 
 async def test_a_checkpoint_states_the_committed_log(tmp_path: Path) -> None:

@@ -265,7 +265,7 @@ def test_init_fixes_the_public_url(tmp_path: Path) -> None:
 def test_every_command_explains_itself() -> None:
     """--help of each command says what it does, and those that act offer --json and --data."""
     commands = [[*path] for path in _commands(program)]
-    assert len(commands) == 35
+    assert len(commands) == 37
     for path in commands:
         shown = CliRunner().invoke(program, [*path, "--help"])
         assert shown.exit_code == 0, path

@@ -11,7 +11,7 @@ A checkpoint is a C2SP signed note (tlog-checkpoint) with an Ed25519 signature::
 
 from __future__ import annotations
 
-import binascii
+import asyncio
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
@@ -31,9 +31,11 @@ from placet_server.ports import Sql, Store
 
 _TREE: Final = Sql("tree", "SELECT value FROM facts WHERE name = 'tree'")
 _PAGE: Final = Sql(
-    "audit_page", "SELECT seq, at, kind, body, leaf FROM audit WHERE seq >= ? ORDER BY seq LIMIT 1000"
+    "audit_page", "SELECT seq, at, kind, body, leaf FROM audit WHERE seq >= ? ORDER BY seq LIMIT 250"
 )
 
+PART: Final = 50_000
+"""How many entries one call checks, which takes some seconds."""
 _ED25519: Final = b"\x01"
 _DASH: Final = "\N{EM DASH}"
 
@@ -51,6 +53,18 @@ class _Event(Struct, frozen=True):
 
     at: int
     kind: str
+
+
+class Checked(NamedTuple):
+    """How far the log was checked: the tree so far, and how many of its entries a checkpoint was signed for.
+
+    ``wrong`` is one sentence that names the place; ``done`` says that there is nothing more to look at.
+    """
+
+    tree: Tree = Tree()
+    signed: int = 0
+    wrong: str | None = None
+    done: bool = False
 
 
 class CheckpointError(Exception):
@@ -88,6 +102,25 @@ def verifier_key(origin: str, key: Ed25519PublicKey) -> str:
     return f"{origin}+{_key_hash(origin, key).hex()}+{b64encode(public).decode()}"
 
 
+def read_verifier_key(text: str) -> tuple[str, Ed25519PublicKey]:
+    """Origin and key of what ``verifier_key`` wrote; raises ``CheckpointError``."""
+    origin, _, rest = text.strip().partition("+")
+    encoded = rest.partition("+")[2]
+    try:
+        key = Ed25519PublicKey.from_public_bytes(_decoded(encoded).removeprefix(_ED25519))
+    except ValueError as error:
+        raise CheckpointError("this is no verifier key of a log") from error
+    if verifier_key(origin, key) != text.strip():
+        raise CheckpointError("this is no verifier key of a log")
+    return origin, key
+
+
+async def current_checkpoint(store: Store, origin: str) -> Checkpoint:
+    """What is to be said of the log as it is committed now."""
+    tree = await _stored(store)
+    return Checkpoint(origin, tree.size, root(tree))
+
+
 async def write_checkpoint(
     store: Store, origin: str, key: Ed25519PrivateKey, path: Path
 ) -> Checkpoint | None:
@@ -95,9 +128,7 @@ async def write_checkpoint(
 
     The file grows by one note, set off by an empty line, so that every earlier statement stays in evidence.
     """
-    row = await store.row(_TREE)
-    tree = Tree() if row is None else from_bytes(row[0])
-    checkpoint = Checkpoint(origin, tree.size, root(tree))
+    checkpoint = await current_checkpoint(store, origin)
     note = sign_checkpoint(checkpoint, key).encode() + b"\n"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
@@ -115,7 +146,7 @@ async def write_checkpoint(
 
 def read_checkpoints(path: Path, origin: str, key: Ed25519PublicKey) -> list[Checkpoint]:
     """Every checkpoint of a file, oldest first; raises ``CheckpointError`` naming the first one that is not good."""
-    parts = path.read_text("utf-8").split("\n\n")
+    parts = path.read_text("utf-8", "replace").split("\n\n")
     checkpoints = []
     for number, (text, signature) in enumerate(zip_longest(parts[:-1:2], parts[1::2], fillvalue=""), 1):
         try:
@@ -126,33 +157,58 @@ def read_checkpoints(path: Path, origin: str, key: Ed25519PublicKey) -> list[Che
 
 
 async def check_log(store: Store, checkpoints: Iterable[Checkpoint]) -> str | None:
-    """What is wrong with the audit log, as one sentence that names the place; None when all of it holds.
+    """What is wrong with the audit log, as one sentence that names the place; None when all of it holds."""
+    checked, known = Checked(), list(checkpoints)
+    while not checked.done:
+        checked = await check_part(store, known, checked)
+    return checked.wrong
+
+
+async def check_part(
+    store: Store, checkpoints: Iterable[Checkpoint], before: Checked, *, entries: int = PART
+) -> Checked:
+    """Go on checking the audit log, for some entries more; others work in between.
 
     Every entry is hashed again, numbers must be without a gap, the tree must have had each checkpoint's root at that
-    checkpoint's size, and must be the one that the store goes on with.
+    checkpoint's size, and must at the end be the one that the store goes on with. ``checkpoints`` are all that were
+    signed for sizes that may be reached, and the largest.
     """
-    signed = sorted(checkpoints, key=lambda checkpoint: checkpoint.size)
-    sizes = {checkpoint.size for checkpoint in signed}
-    tree = Tree()
-    roots = {0: root(tree)}
-    while page := await store.rows(_PAGE, (tree.size,)):
+    roots: dict[int, set[bytes]] = {}
+    for checkpoint in checkpoints:
+        roots.setdefault(checkpoint.size, set()).add(checkpoint.root)
+    tree, signed = before.tree, before.signed
+    while tree.size - before.tree.size < entries:
+        stored = await _stored(store)  # before the entries, so that there are no fewer of them
+        page = await store.rows(_PAGE, (tree.size,))
+        if not page:
+            return Checked(tree, signed, _end(tree, stored, max(roots, default=0)), done=True)
         for number, at, kind, body, leaf in page:
             if number != tree.size:
-                return f"Entry {tree.size} is missing."
-            if leaf_hash(body.encode()) != leaf or _event(body) != _Event(at, kind):
-                return f"Entry {number} was changed."
+                return Checked(tree, signed, f"Entry {tree.size} is missing.", done=True)
+            whole = isinstance(body, str) and leaf_hash(body.encode()) == leaf
+            if not whole or _event(body) != _Event(at, kind):
+                return Checked(tree, signed, f"Entry {number} was changed.", done=True)
             tree = grown(tree, (leaf,))
-            if tree.size in sizes:
-                roots[tree.size] = root(tree)
-    for checkpoint in signed:
-        if checkpoint.size > tree.size:
-            return (
-                f"The log ends after {tree.size} entries, but a checkpoint was signed for {checkpoint.size}."
-            )
-        if checkpoint.root != roots[checkpoint.size]:
-            return f"The first {checkpoint.size} entries are not those that a checkpoint was signed for."
+            if tree.size in roots:
+                if roots[tree.size] != {root(tree)}:
+                    text = f"Entries {signed} to {number} are not those that a checkpoint was signed for."
+                    return Checked(tree, signed, text, done=True)
+                signed = tree.size
+        await asyncio.sleep(0)
+    return Checked(tree, signed)
+
+
+async def _stored(store: Store) -> Tree:
+    """The tree with which the store goes on."""
     row = await store.row(_TREE)
-    if tree != (Tree() if row is None else from_bytes(row[0])):
+    return Tree() if row is None else from_bytes(row[0])
+
+
+def _end(tree: Tree, stored: Tree, signed: int) -> str | None:
+    """What is wrong at the end of the log: it is too short, or not what the store wrote."""
+    if signed > tree.size:
+        return f"The log ends after {tree.size} entries, but a checkpoint was signed for {signed}."
+    if tree != stored:
         return f"The {tree.size} entries are not those that the store wrote."
     return None
 
@@ -188,5 +244,5 @@ def _size(text: str) -> int:
 def _decoded(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise CheckpointError("not base64") from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from placet_server.carriers import Carriers
 from placet_server.delivery.webhooks import WebhookSender
 from placet_server.domain.services import Domain
@@ -14,7 +16,7 @@ Answer = dict[str, Any] | list[Any]
 
 
 class Desk(NamedTuple):
-    """Everything that a command may use."""
+    """Everything that a command may use; ``log_origin`` and ``log_key`` are those of the audit log's checkpoints."""
 
     domain: Domain
     store: Store
@@ -22,3 +24,5 @@ class Desk(NamedTuple):
     entropy: Entropy
     sender: WebhookSender
     carriers: Carriers
+    log_origin: str
+    log_key: Ed25519PrivateKey

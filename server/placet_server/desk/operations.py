@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
-from placet_server.desk import credentials, messages
+from placet_server.desk import audit, credentials, messages
 from placet_server.desk.desk import Answer, Desk
 from placet_server.desk.doctor import doctor
 from placet_server.domain.ids import new_id
@@ -261,6 +261,7 @@ COMMANDS: Final[dict[str, Callable[..., Awaitable[Answer]]]] = {
     "application remove": application_remove,
     **credentials.COMMANDS,
     **messages.COMMANDS,
+    **audit.COMMANDS,
     "doctor": doctor,
     "user add": user_add,
     "user import": user_import,
