@@ -19,11 +19,11 @@ from placet_authenticator.inbox import Closed, Connected, Lost
 from placet_authenticator.records import Past, Record
 from placet_authenticator.tui.approval_screen import ApprovalScreen
 from placet_authenticator.tui.inbox_screen import InboxScreen
-from placet_authenticator.tui.messages import AnswerFailed, AnswerGiven, RequestOpened
+from placet_authenticator.tui.messages import AnswerFailed, RequestOpened
 from placet_authenticator.tui.typed import Typed
 from placet_protocol.documents import Context, RelyingParty
 from support import parties
-from support.desks import Desk, desk, enrollment, entry, held, usual_vault
+from support.desks import Desk, answers_kept, desk, enrollment, entry, held, look, usual_vault
 from support.snapshots import assert_looks_as, screen_text
 
 SIZES = [(60, 16), (80, 24), (140, 45)]
@@ -56,23 +56,11 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> list[Answer]:
     """Answers as they leave the screen; none is sent."""
-    answers: list[Answer] = []
-
-    async def note(_: object, message: AnswerGiven) -> None:
-        answers.append(message.answer)
-
-    monkeypatch.setattr("placet_authenticator.tui.app.PlacetApp._answer", note)
-    return answers
+    return answers_kept(monkeypatch)
 
 
 def vault(**changes: Any) -> list[Record]:
     return [enrollment(), held(**changes)]
-
-
-async def look(here: Desk) -> None:
-    """Open the request under the cursor and wait until keys are alive."""
-    await here.press("enter")
-    here.hand.wait()
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
@@ -137,7 +125,9 @@ async def test_denying_says_why(tmp_path: Path, given: list[Answer], keys: str, 
     """Two keys: deny, and the reason; it needs no number."""
     async with desk(tmp_path / "home", vault()) as here:
         await look(here)
-        await here.press(*keys)
+        await here.press(keys[0])
+        here.hand.wait()
+        await here.press(keys[1])
         assert [(each.verb, each.reason, each.number) for each in given] == [("deny", reason, None)]
 
 
@@ -153,7 +143,7 @@ async def test_denying_by_mouse_and_changing_ones_mind(tmp_path: Path, given: li
         await here.press("m", "n")
         assert given == []
         await here.pilot.click("#deny")
-        await here.pilot.pause()
+        await here.until(lambda: not here.app.screen.query_one("#not_me").disabled)
         await here.pilot.click("#not_me")
         await here.pilot.pause()
         assert [each.reason for each in given] == ["not_me"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from placet_authenticator.deciding import deny
+from placet_authenticator.tui.approval_screen import READ_SECONDS
 from placet_server.testing import LiveServer, live_server
 from support.persons import PASSPHRASE, ask, authenticator, enrolled, state_of
 from support.tmux import Terminal, terminal
@@ -116,7 +117,7 @@ async def test_a_person_answers_with_real_keys(tmp_path: Path) -> None:
             )
         await here.press("d")
         await here.shows("I did not start this")
-        await asyncio.sleep(HAND)
+        await asyncio.sleep(READ_SECONDS)
         await here.press("n")
         await here.shows("Denied by this device as not started by you")
         assert await here.status(third) == ("denied", "not_me")

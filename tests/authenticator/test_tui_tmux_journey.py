@@ -19,6 +19,7 @@ from placet_authenticator import preferences
 from placet_authenticator.importing import otpauth
 from placet_authenticator.records import Enrollment, Token
 from placet_authenticator.settings import Settings
+from placet_authenticator.tui.approval_screen import READ_SECONDS
 from placet_authenticator.vault import Vault
 from placet_protocol.totp import hotp, step
 from placet_server.testing import LiveServer, live_server
@@ -133,6 +134,7 @@ async def approve_and_deny(ada: Person, shop: Shop) -> None:
     await ada.sees("There is one try")
     await ada.press("d")
     await ada.sees("Why do you deny it?")
+    await asyncio.sleep(READ_SECONDS)
     await ada.press("n")
     await ada.sees("Denied by this device", "Nothing waits for you.")
     assert await shop.hears(second) == ("denied", "not_me")

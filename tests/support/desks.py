@@ -8,18 +8,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from textual import events
 from textual.pilot import Pilot
 
 from placet_authenticator import running
 from placet_authenticator.authenticator import Authenticator, _record_id
+from placet_authenticator.deciding import Answer
 from placet_authenticator.inbox import Connected, Entry, Event, opened
 from placet_authenticator.items import place_of
 from placet_authenticator.link import Link
 from placet_authenticator.records import By, Enrollment, Held, Outcome, Past, Record, Told
 from placet_authenticator.settings import Settings
 from placet_authenticator.tui.app import PlacetApp
-from placet_authenticator.tui.messages import Heard
+from placet_authenticator.tui.messages import AnswerGiven, Heard
 from placet_authenticator.vault import QUICK, Vault
 from placet_protocol.documents import Context, RelyingParty
 from placet_protocol.jose import public_key_bytes
@@ -227,3 +229,20 @@ async def desk(
         if connected:
             await here.hear(Connected(parties.ORIGIN, "socket", hands.now))
         yield here
+
+
+async def look(here: Desk) -> None:
+    """Open the request under the cursor and wait until keys are alive."""
+    await here.press("enter")
+    here.hand.wait()
+
+
+def answers_kept(monkeypatch: pytest.MonkeyPatch) -> list[Answer]:
+    """Answers as they leave the screen; none is sent."""
+    answers: list[Answer] = []
+
+    async def note(_: object, message: AnswerGiven) -> None:
+        answers.append(message.answer)
+
+    monkeypatch.setattr("placet_authenticator.tui.app.PlacetApp._answer", note)
+    return answers

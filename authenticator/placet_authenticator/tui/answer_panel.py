@@ -46,6 +46,10 @@ class Boxes(Static):
         self.update(Content("\n").join(Content.assemble(*row) for row in rows))
 
 
+class Mouse(Button, can_focus=False):
+    """Does for the mouse what a key does. It never has the focus, so that Enter means one thing alone."""
+
+
 class AnswerPanel(Vertical):
     """Draws the state of an answer; the screen decides what a key or a button does."""
 
@@ -61,11 +65,11 @@ class AnswerPanel(Vertical):
         yield Static(id="asked", markup=False)
         with Horizontal(id="asking"):
             yield Boxes(id="boxes", markup=False)
-            yield Button("Approve", id="approve", variant="success", flat=True)
-            yield Button("Deny …", id="deny", variant="error", flat=True)
+            yield Mouse("Approve", id="approve", variant="success", flat=True)
+            yield Mouse("Deny …", id="deny", variant="error", flat=True)
         with Vertical(id="denying"):
             for reason, key, words in REASONS:
-                yield Button(Content.assemble((f" {key} ", "$primary bold"), words), id=reason, compact=True)
+                yield Mouse(Content.assemble((f" {key} ", "$primary bold"), words), id=reason, compact=True)
         yield Static(id="hint", markup=False)
 
     def show(self, state: State, *, awake: bool, tall: bool, trouble: str = "", offline: str = "") -> None:
@@ -81,7 +85,7 @@ class AnswerPanel(Vertical):
         self.query_one("#hint", Static).update(self._hint(state, trouble, offline, awake=awake))
         self.query_one("#hint").display = state != "denying" or bool(trouble or offline)
         self.query_one(Boxes).show(typed, tall=tall)
-        for button in self.query(Button):
+        for button in self.query(Mouse):
             button.disabled = (
                 not awake or state == "sending" or (button.id == "approve" and not typed.complete)
             )

@@ -24,6 +24,7 @@ from placet_authenticator.errors import AuthenticatorError, VaultError
 from placet_authenticator.inbox import Event, Inbox, Passed
 from placet_authenticator.settings import Settings
 from placet_authenticator.tui import palette, screens, terminal, toasts, vaults
+from placet_authenticator.tui.announcing import Announcing
 from placet_authenticator.tui.clipboard import Clipboard
 from placet_authenticator.tui.messages import (
     AnswerFailed,
@@ -32,8 +33,6 @@ from placet_authenticator.tui.messages import (
     NoticeCame,
     NoticeOpened,
     PastOpened,
-    RequestArrived,
-    RequestEnded,
     RequestOpened,
     TransferWanted,
 )
@@ -57,7 +56,7 @@ MODES_OPEN: Final = {"inbox": screens.inbox, "codes": screens.codes, "servers": 
 """What there is to switch between while the vault is open; the order of the keys 1, 2, 3."""
 
 
-class PlacetApp(Themed):
+class PlacetApp(Themed, Announcing):
     """The person's device.
 
     Screens show ``inbox`` and ``now`` and post what the person wants; what servers say arrives as messages. No screen
@@ -136,6 +135,7 @@ class PlacetApp(Themed):
 
     def on_mount(self) -> None:
         """Begin the clock, and open by itself a vault whose passphrase nobody types."""
+        terminal.part_escape_from_enter()
         self.now = self.clock()
         self.set_interval(1.0, self._tick)
         self.call_after_refresh(gc.enable)
@@ -213,15 +213,6 @@ class PlacetApp(Themed):
         self.refresh_inbox()
         message.absorbed.set_result(True)
 
-    @on(RequestArrived)
-    def _arrived(self, message: RequestArrived) -> None:
-        self.bell()
-        self.toast(toasts.arrived(message.entry))
-
-    @on(RequestEnded)
-    def _ended(self, message: RequestEnded) -> None:
-        self.toast(toasts.ended(message.ended))
-
     @on(RequestOpened)
     def _request_opened(self, message: RequestOpened) -> None:
         if self._opened is not None:
@@ -258,12 +249,6 @@ class PlacetApp(Themed):
     def _transfer_wanted(self, message: TransferWanted) -> None:
         if not self.locked:
             self.push_screen(screens.transfer(self, message.token))
-
-    def toast(self, shown: Toast | None) -> None:
-        """Show a few words for a while, never as markup."""
-        if shown is not None:
-            text, title, severity, seconds = shown
-            self.notify(text, title=title, severity=severity, timeout=seconds, markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While the vault is locked there is nothing to go to."""

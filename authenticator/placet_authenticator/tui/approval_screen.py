@@ -11,6 +11,7 @@ from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import Button, Footer, Static
 
 from placet_authenticator.deciding import Answer, approve, deny
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 DEAD_SECONDS: Final = 1.0
 """Keys that were meant for what was on the screen before do nothing."""
+READ_SECONDS: Final = 0.75
+"""Reasons to deny are dead for so long, and so long after each key: no double click, held key or word is a reason."""
 TALL: Final = 22
 """From this many lines on boxes and buttons are drawn large."""
 
@@ -65,7 +68,8 @@ class ApprovalScreen(Screen[None]):
         self._typed = Typed(entry.digits)
         self._state: State = "asking"
         self._trouble = ""
-        self._shown_at: float | None = None
+        self._wakes_at: float | None = None
+        self._waking: Timer | None = None
         self._alive = False
         self._over = False
         self._possible: tuple[bool, State] = False, "asking"
@@ -98,9 +102,10 @@ class ApprovalScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """What ended while another screen was in front closes now; keys are dead for a second, again."""
-        self._alive = False
+        self._alive, self._wakes_at = False, None
+        self._state = "asking" if self._state == "denying" else self._state
         self._typed.clear()
-        self.call_after_refresh(self._sleep)
+        self.call_after_refresh(self._sleep, DEAD_SECONDS)
         self._follow()
 
     def on_key(self, event: events.Key) -> None:
@@ -109,10 +114,15 @@ class ApprovalScreen(Screen[None]):
             return
         at = self._moment_of(event)
         if self._dead(at):
-            event.stop()
+            if self._state != "denying":
+                event.stop()
+            elif event.key != "q":
+                event.stop()
+                self._sleep(READ_SECONDS)
         elif self._typed.hasty(at):
             event.stop()
-            self._state = "asking" if self._state == "denying" else self._state
+            if self._state == "denying":
+                self._become("asking")
         elif not self._goes_on(event):
             event.stop()
         self._draw()
@@ -132,7 +142,7 @@ class ApprovalScreen(Screen[None]):
             case "deny":
                 return (self._alive and self._state != "sending") or None
             case "reason":
-                return self._state == "denying"
+                return self._alive and self._state == "denying"
             case _:
                 return True
 
@@ -143,6 +153,8 @@ class ApprovalScreen(Screen[None]):
 
     def action_deny(self) -> None:
         """Ask why; a second time it is a plain no."""
+        if not self._alive:
+            return
         if self._state == "denying":
             self._give(deny("declined"))
         else:
@@ -150,7 +162,8 @@ class ApprovalScreen(Screen[None]):
 
     def action_reason(self, reason: Literal["mistake", "not_me"]) -> None:
         """Sign and send the denial."""
-        self._give(deny(reason))
+        if self._alive and self._state == "denying":
+            self._give(deny(reason))
 
     def action_back(self) -> None:
         """From the reasons to the question, from the question to the inbox; the request goes on waiting."""
@@ -192,10 +205,11 @@ class ApprovalScreen(Screen[None]):
         return self._alive and self._state == "asking" and self._typed.complete
 
     def _dead(self, at: float) -> bool:
-        """Whether a key of that moment does nothing yet."""
-        if self._shown_at is not None and at - self._shown_at >= DEAD_SECONDS:
-            self._alive = True
-        return not self._alive
+        """Whether a key of that moment does nothing, however late it gets here."""
+        if self._wakes_at is None or at < self._wakes_at:
+            return True
+        self._alive = True
+        return False
 
     def _goes_on(self, event: events.Key) -> bool:
         """Take the character into the boxes; True for the few keys that are commands."""
@@ -215,9 +229,11 @@ class ApprovalScreen(Screen[None]):
             self._typed.key(event.character or "")
         return False
 
-    def _sleep(self) -> None:
-        self._shown_at = self._moment_of(events.Event())
-        self.set_timer(DEAD_SECONDS, self._wake)
+    def _sleep(self, seconds: float) -> None:
+        self._alive, self._wakes_at = False, self._moment_of(events.Event()) + seconds
+        if self._waking is not None:
+            self._waking.stop()
+        self._waking = self.set_timer(seconds, self._wake)
         self._draw()
 
     def _wake(self) -> None:
@@ -229,8 +245,12 @@ class ApprovalScreen(Screen[None]):
         self.post_message(AnswerGiven(self, self._entry, answer))
 
     def _become(self, state: State, trouble: str = "") -> None:
-        self._state, self._trouble = state, trouble
+        before, self._state, self._trouble = self._state, state, trouble
         self._typed.clear()
+        if state == "denying":
+            self._sleep(READ_SECONDS)
+        elif before == "denying":
+            self._alive, self._wakes_at = True, float("-inf")
         self._draw()
 
     def _follow(self) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Final, cast
 
 from textual import events
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.app import App
 from textual.geometry import Size
+from textual.keys import Keys
+
+ESCAPE_ENTER: Final = "\x1b\r"
 
 
 def set_title(app: App[None], title: str) -> None:
@@ -16,6 +21,14 @@ def set_title(app: App[None], title: str) -> None:
     if driver is not None and not driver.is_headless:
         driver.write(f"\x1b]2;{title}\x1b\\")
         driver.flush()
+
+
+def part_escape_from_enter() -> None:
+    """Read Escape and Enter that arrive at once, as over a slow line, as these two keys.
+
+    The toolkit takes them for Alt+Enter and drops the Alt: who wanted to leave would have said yes.
+    """
+    cast("dict[str, object]", ANSI_SEQUENCES_KEYS)[ESCAPE_ENTER] = (Keys.Escape, Keys.ControlM)
 
 
 def mend_size(app: App[None]) -> None:
