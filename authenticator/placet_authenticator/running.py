@@ -59,10 +59,12 @@ class Run(Struct, frozen=True):
         return text_of(sys.stdin.readline(8192).strip())
 
     def verified(self) -> Verified:
-        """How this run knew its person."""
+        """How this run knew its person: by what gave the passphrase."""
+        if self.settings.passphrase_stdin:
+            return "none"
         if self.settings.keyring:
             return "os"
-        return "none" if self.settings.passphrase_stdin or self.settings.passphrase_file else "pin"
+        return "none" if self.settings.passphrase_file else "pin"
 
     def with_authenticator(self, job: Job[T], *, create: bool = False) -> T:
         """Run a job with the open vault and a network session."""

@@ -27,8 +27,8 @@ _SAFE_KEYRINGS: Final = frozenset(
 class Settings(Struct, frozen=True):
     """Choices of one run.
 
-    ``passphrase_file`` is a path, ``passphrase_stdin`` reads one line, ``keyring`` asks the operating system's own
-    store; without any of them a terminal is asked.
+    ``passphrase_stdin`` reads one line, ``keyring`` asks the operating system's own store, ``passphrase_file`` is a
+    path; the first of these that is chosen counts, and without any of them a terminal is asked.
     """
 
     home: Path
@@ -58,10 +58,10 @@ def passphrase(settings: Settings, *, stdin: IO[str] | None = None, new: bool = 
     """
     if settings.passphrase_stdin:
         return _checked((stdin or sys.stdin).readline(MAX_PASSPHRASE + 2).rstrip("\r\n"), "standard input")
+    if settings.keyring:  # before the file, whose name may stand in the environment for other runs
+        return _checked(safe_keyring().get_password(*_entry(settings)) or "", "the keyring")
     if settings.passphrase_file is not None:
         return _checked(_from_file(settings.passphrase_file), str(settings.passphrase_file))
-    if settings.keyring:
-        return _checked(safe_keyring().get_password(*_entry(settings)) or "", "the keyring")
     return _asked(new=new)
 
 

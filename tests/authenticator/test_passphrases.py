@@ -12,6 +12,7 @@ from keyring.backends import chainer, fail, null
 
 from placet_authenticator import settings
 from placet_authenticator.errors import PassphraseError
+from placet_authenticator.running import Run
 from placet_authenticator.settings import Settings
 
 
@@ -69,6 +70,38 @@ def test_key_08_the_operating_systems_keyring_gives_back_what_it_was_given(
     assert settings.passphrase(Settings(tmp_path / "a", keyring=True)) == "first"
     with pytest.raises(PassphraseError, match="empty"):
         settings.passphrase(Settings(tmp_path / "b", keyring=True))
+
+
+@pytest.mark.parametrize(
+    ("stdin", "keyed", "file", "given", "known"),
+    [
+        (True, True, True, "typed", "none"),
+        (False, True, True, "kept", "os"),
+        (False, False, True, "filed", "none"),
+        (True, False, False, "typed", "none"),
+        (False, True, False, "kept", "os"),
+    ],
+)
+def test_the_decision_says_what_gave_the_passphrase(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    stdin: bool,
+    keyed: bool,
+    file: bool,
+    given: str,
+    known: str,
+) -> None:
+    """Of several sources the first in the documented order counts, and a decision claims no other one."""
+    sealed = SealedKeyring()
+    monkeypatch.setattr(keyring, "get_keyring", lambda: sealed)
+    settings.store_in_keyring(Settings(tmp_path), "kept")
+    written = tmp_path / "pass"
+    written.write_text("filed\n")
+    written.chmod(0o600)
+    choices = Settings(tmp_path, written if file else None, stdin, keyed)
+    assert settings.passphrase(choices, stdin=io.StringIO("typed\n")) == given
+    assert Run(choices, json=False).verified() == known
 
 
 def test_key_05_a_passphrase_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
