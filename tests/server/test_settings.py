@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from placet_server.domain.policies import TABLE, Policies, parse
 from placet_server.settings import Settings, SettingsError, load
 from support.settings_tables import policy_rows, settings_rows
 
@@ -91,3 +92,11 @@ def test_every_setting_and_policy_is_documented_as_it_is() -> None:
     assert [line for line in lines if line.startswith("| `") and "`PLACET_" in line] == settings_rows()
     policies = lines[lines.index("## Policies") :]
     assert [line for line in policies if line.startswith("| `")] == policy_rows()
+
+
+def test_every_default_of_a_policy_is_shown_as_it_is_typed() -> None:
+    """What the table shows behind a policy's name can be typed there and gives the default back."""
+    for policy, row in zip(TABLE, policy_rows(), strict=True):
+        shown = row.split(" | ")[2]
+        text = "" if shown == "empty" else shown.removeprefix("`").removesuffix("`")
+        assert getattr(parse({policy.name: text}, Policies()), policy.field) == policy.default

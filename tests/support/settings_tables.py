@@ -19,7 +19,7 @@ def settings_rows() -> list[str]:
 def policy_rows() -> list[str]:
     """One Markdown row for each policy."""
     return [
-        f"| `{policy.name}` | {policy.type.replace('|', ' or ')} | `{_shown(policy.default)}` | {policy.unit} | "
+        f"| `{policy.name}` | {policy.type.replace('|', ' or ')} | {_cell(policy.default)} | {policy.unit} | "
         f"{_limits(policy.minimum, policy.maximum)} | {policy.meaning} |"
         for policy in TABLE
     ]
@@ -28,15 +28,20 @@ def policy_rows() -> list[str]:
 def switch_rows() -> list[str]:
     """One Markdown row for each switch of a face."""
     return [
-        f"| {row.face} | `{row.name}` | {row.type.replace('|', ' or ')} | `{_shown(row.default)}` | {row.meaning} |"
+        f"| {row.face} | `{row.name}` | {row.type.replace('|', ' or ')} | {_cell(row.default)} | {row.meaning} |"
         for row in SWITCHES
     ]
 
 
-def _shown(default: object) -> str:
-    if isinstance(default, bool):
-        return "true" if default else "false"
-    return "(none)" if default == () else str(default)
+def typed(value: object) -> str:
+    """A value as a person types it behind ``NAME=``."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _cell(default: object) -> str:
+    return f"`{typed(default)}`" if typed(default) else "empty"
 
 
 def _limits(low: int | None, high: int | None) -> str:

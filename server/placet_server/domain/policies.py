@@ -179,7 +179,7 @@ TABLE: Final[tuple[Policy, ...]] = (
     _other(
         "limits.networks",
         "networks",
-        "Networks (CIDR), comma separated, from which the keys of the application may be used; (none): any.",
+        "Networks (CIDR), comma separated, from which the keys of the application may be used; empty: any.",
     ),
     _other(
         "authy.number",
@@ -202,7 +202,7 @@ TABLE: Final[tuple[Policy, ...]] = (
     _other(
         "code.channels",
         "channels",
-        "Channels that may be used, comma separated, tried in this order when a call names none; (none): any.",
+        "Channels that may be used, comma separated, tried in this order when a call names none; empty: any.",
     ),
     _other(
         "code.strict_ip",
@@ -282,7 +282,7 @@ TABLE: Final[tuple[Policy, ...]] = (
         _other(
             f"route.{channel}",
             "names",
-            f"Gateways for {channel}, comma separated, tried in this order; (none): all that carry it.",
+            f"Gateways for {channel}, comma separated, tried in this order; empty: all that carry it.",
         )
         for channel in get_args(Channel)
     ),
