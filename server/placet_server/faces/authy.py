@@ -11,7 +11,8 @@ a token check is the text "true" and of everything else a boolean; parameters co
 the body of a GET; ids in paths may be any text; a base URL that ends with a slash doubles the first slash of each path.
 
 Each family of routes has a file with a drawing of its own: ``authyusers``, ``authytokens``, ``authyphones``,
-``authyapproval``, ``authyapp``; ``authysandbox`` answers where nothing is to be sent, ``authycallbacks`` calls back.
+``authyapproval``, ``authyapp``, ``authyreporting``; ``authysandbox`` answers where nothing is to be sent,
+``authycallbacks`` calls back.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from placet_server.faces.authyparts import Row
 from placet_server.faces.authyphones import PhoneRoutes
 from placet_server.faces.authyqr import PICTURE_PATH, Pictures
 from placet_server.faces.authyreplies import CODE, refused
+from placet_server.faces.authyreporting import ReportingRoutes
 from placet_server.faces.authytokens import TokenRoutes
 from placet_server.faces.authyusers import UserRoutes
 from placet_server.faces.switches import switch
@@ -52,6 +54,7 @@ class AuthyFace:
             PhoneRoutes(domain),
             ApprovalRoutes(domain),
             ApplicationRoutes(domain),
+            ReportingRoutes(domain),
         )
 
     async def authenticate(self, request: web.Request, now: int) -> Caller | None:

@@ -112,7 +112,12 @@ class PhoneRoutes:
                 return disabled(request, call.by, *CHANNELS_OFF[channel])
             raise
         call.note(
-            subject=started.id, channel=channel, seconds=started.seconds_left, repeated=started.repeated
+            subject=started.id,
+            channel=channel,
+            length=len(started.code),
+            seconds=started.seconds_left,
+            line=started.info.type,
+            repeated=started.repeated,
         )
         self._domain.usage.add(call.by.application.id, CALLS if channel == "voice" else SMS, call.now)
         return ok(
@@ -130,6 +135,7 @@ class PhoneRoutes:
         sent = await params.read(request)
         number, value = number_of(sent), required(sent, "verification_code")
         checked = await self._domain.phone_verifications.check(call.by, number, value, call.now)
+        call.note(subject=checked.code_id)
         said = PHONE_CHECKS[checked.outcome]
         if said.status == 200:
             self._domain.usage.add(call.by.application.id, AUTHS, call.now)

@@ -88,6 +88,7 @@ class UserRoutes:
         user, new = await self._domain.users.create(call.by.org, draft, call.now)
         call.note(user=user.tfa_id)
         if new:
+            call.note(added=user.tfa_id)
             self._domain.lookups.undo(call.by)
             self._domain.usage.add(call.by.application.id, "users", call.now)
         return ok(request, message="User created successfully.", user={"id": user.tfa_id}, success=True)

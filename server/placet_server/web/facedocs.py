@@ -73,6 +73,7 @@ TABLE: Final[dict[tuple[str, str], Told]] = {
     ("GET", f"{_PROTECTED}/phones/info"): _authy("Type and carrier of a number"),
     ("GET", f"{_PROTECTED}/app/details"): _authy("The application"),
     ("GET", f"{_PROTECTED}/app/stats"): _authy("Counts by month"),
+    ("GET", f"{_PROTECTED}/reporting/events"): _authy("What happened, newest first"),
     ("POST", "/onetouch/{format}/users/{user}/approval_requests"): _authy("Ask a person"),
     ("GET", "/onetouch/{format}/approval_requests/{id}"): _authy("How a request stands"),
     ("GET", "/qr/{sealed}.png"): Told(
