@@ -97,7 +97,20 @@ async def test_a_code_is_no_verification_and_a_verification_no_code(shop: OneCod
     assert (await shop("POST", f"/v1/phone_verifications/{code['id']}/check", {"code": "1234"}))[0] == 404
     text = await shop.carried(made)
     assert (await shop("POST", "/v1/codes/check", {"phone": MOBILE, "code": text}))[1]["matched"] is False
-    assert (await shop.check(made["id"], text, purpose="phone verification"))[1]["matched"] is False
+    assert (await shop.check(made["id"], text))[1]["matched"] is False
+
+
+async def test_no_code_is_made_to_look_like_a_verification(shop: OneCode) -> None:
+    """The name under which verifications are shown is no purpose of a code; what went to nobody's number is none."""
+    _, made = await start(shop)
+    _, seen = await shop("GET", f"/v1/codes/{made['id']}")
+    for wanted in ({"deliver": False}, {"email": "ada@example.com"}, {"phone": MOBILE}):
+        status, problem = await shop.issue(**wanted, purpose=seen["purpose"])
+        assert (status, problem["code"]) == (400, "invalid_request")
+        _, other = await shop.issue(**wanted)
+        path = f"/v1/phone_verifications/{other['id']}"
+        assert (await shop("GET", path))[0] == 404
+        assert (await shop("POST", f"{path}/check", {"code": "123456"}))[0] == 404
 
 
 async def test_otp_13_a_number_is_verified_before_it_is_a_factor(shop: OneCode) -> None:

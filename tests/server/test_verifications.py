@@ -96,6 +96,9 @@ async def test_verifications_and_codes_do_not_meet(tmp_path: Path) -> None:
         code = await issue(w)
         status = w.domain.phone_verifications.status
         assert await code_of(status(w.caller, w.now, id=code.id)) == "not_found"
+        for nowhere in (None, email("ana@example.org")):
+            named = await issue(w, nowhere, channels=(), purpose="phone verification")
+            assert await code_of(status(w.caller, w.now, id=named.id)) == "not_found"
         assert await code_of(status(w.caller, w.now, destination=ANA)) == "not_found"
         started = await _start(w)
         assert started.id != code.id

@@ -131,7 +131,8 @@ class PhoneVerifications:
         if found is None or found.purpose != PURPOSE.removeprefix(INNER):
             raise RefusedError("not_found", "There is no such verification.")
         to = destination or await self._codes.destination(caller, found.id)
-        assert to is not None
+        if to is None or to.kind != "phone":
+            raise RefusedError("not_found", "There is no such verification.")
         states: dict[str, VerificationStatus] = {"live": "pending", "matched": "verified"}
         return VerificationInfo(
             found.id,

@@ -10,10 +10,12 @@ from msgspec import Meta, Struct
 from placet_server.domain import destinations
 from placet_server.domain.destinations import Destination
 from placet_server.domain.refusals import RefusedError
+from placet_server.domain.verified import PURPOSE
 from placet_server.web.native_users import TfaId
 from placet_server.web.wire import shown
 
 PURPOSE_MAX: Final = 64
+_VERIFICATION: Final = PURPOSE.removeprefix("\0")
 
 Phone = Annotated[
     str,
@@ -77,8 +79,14 @@ class RecipientBody(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def purpose_of(text: str | None) -> str:
-    """What a code is for in one spelling, "" for nothing in particular; raises ``invalid_text``."""
-    return "" if text is None else shown("purpose", text, PURPOSE_MAX)
+    """What a code is for in one spelling, "" for nothing in particular.
+
+    Raises ``invalid_text``, and ``invalid_request`` for the name under which codes of phone verifications are shown.
+    """
+    purpose = "" if text is None else shown("purpose", text, PURPOSE_MAX)
+    if purpose == _VERIFICATION:
+        raise RefusedError("invalid_request", f"purpose: {purpose!r} is that of /v1/phone_verifications.")
+    return purpose
 
 
 def ip_of(text: str | None) -> str | None:
