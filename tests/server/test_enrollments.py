@@ -324,6 +324,17 @@ async def test_key_03_a_damaged_enrolment_stops_no_sweep(tmp_path: Path) -> None
         assert await w.count("enrollments", "status = 'expired'") == 2
 
 
+async def test_enu_01_the_id_of_an_invitation_cannot_be_guessed(tmp_path: Path) -> None:
+    """Who knows one id, and the millisecond of another, knows none of the other's 74 bits besides."""
+    async with world(tmp_path) as w:
+        ids = [int((await invite(w)).id.replace("-", ""), 16) for _ in range(100)]
+    differ = 0
+    for number in ids[1:]:
+        differ |= number ^ ids[0]
+    assert {number >> 80 for number in ids} == {ids[0] >> 80}
+    assert differ == 0xFFF << 64 | (1 << 62) - 1
+
+
 async def test_an_unknown_enrolment_is_not_found(tmp_path: Path) -> None:
     """Unknown, malformed and foreign ids give not_found everywhere."""
     async with world(tmp_path) as w:
