@@ -62,6 +62,16 @@ async def test_the_number_itself_can_be_named_at_the_check(shop: OneCode) -> Non
     assert (await shop("GET", f"/v1/phone_verifications/{made['id']}"))[1]["status"] == "expired"
 
 
+async def test_a_call_speaks_as_it_is_asked_to(shop: OneCode) -> None:
+    """Language and voice reach the gateway; a code that goes again keeps its voice."""
+    wanted = {"phone": MOBILE, "channel": "voice", "language": "it-IT", "gender": "male"}
+    for _ in range(2):
+        _, made = await shop("POST", "/v1/phone_verifications", wanted)
+        said = await farend.message(shop.data, made["message_id"])
+        assert (said["language"], said["gender"]) == ("it-IT", "male")
+        assert said["text"].startswith("Salve.")
+
+
 async def test_asking_again_sends_the_same_code(shop: OneCode) -> None:
     """While it counts the same code goes again, by another channel if asked, and does not live longer."""
     _, first = await start(shop)

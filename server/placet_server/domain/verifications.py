@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from placet_server.domain.codes import INNER, Checked, CodeDraft, CodeInfo, Codes, ExtraGuard, Issued
 from placet_server.domain.destinations import Destination
+from placet_server.domain.mail import Gender
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.shapes import Shape
 from placet_server.domain.values import Caller
@@ -70,12 +71,13 @@ class PhoneVerifications:
         text: str | None = None,
         sender: str | None = None,
         language: str | None = None,
+        gender: Gender = "female",
         ip: str = "",
         extra_guard: Callable[[Started], Step] | None = None,
     ) -> Started:
         """Send a code to a number; the same one again while it counts, unless ``value`` gives another.
 
-        ``extra_guard`` gives a further guard of the plan for the answer. Raises ``invalid_destination`` for what is no number, and what ``Codes.issue`` raises.
+        ``gender`` is that of a call's voice, ``extra_guard`` gives a further guard of the plan for the answer. Raises ``invalid_destination`` for what is no number, and what ``Codes.issue`` raises.
         """
         if destination.kind != "phone":
             raise RefusedError("invalid_destination", "Only telephone numbers are verified here.")
@@ -95,6 +97,7 @@ class PhoneVerifications:
             text=text,
             sender=sender,
             language=language,
+            gender=gender,
             replaces=True,
         )
         keep = None if extra_guard is None else _guarded(extra_guard, info, now, repeated=False)

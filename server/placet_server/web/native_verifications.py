@@ -20,6 +20,7 @@ from placet_server.web.native_codeforms import (
     SENDING,
     TEXT_MAX,
     CheckAnswer,
+    Gender,
     Given,
     Language,
     Length,
@@ -46,6 +47,7 @@ class VerificationBody(NumberBody, forbid_unknown_fields=True, kw_only=True):
     text: Template | None = None
     sender: Sender | None = None
     language: Language | None = None
+    gender: Gender = "female"
     recipient_ip: Ip | None = None
 
 
@@ -112,6 +114,7 @@ class VerificationRoutes:
                 text=text,
                 sender=sender,
                 language=wanted.language,
+                gender=wanted.gender,
                 ip=ip,
                 extra_guard=keep,
             )
