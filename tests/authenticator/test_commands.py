@@ -181,12 +181,12 @@ async def test_watch_streams_requests_and_their_ends(server: LiveServer, person:
         assert (await event("ended"))["outcome"] == "cancelled"
         other = await ask(server, user.tfa_id, key)
         assert (await event("request"))["id"] == other["id"]
-        assert await asyncio.wait_for(watching.wait(), 10) == 0
+        assert await asyncio.wait_for(watching.wait(), 30) == 0
         interrupted = await person.start("watch")
         assert interrupted.stderr is not None
-        assert b"socket" in await asyncio.wait_for(interrupted.stderr.readline(), 10)
+        assert b"socket" in await asyncio.wait_for(interrupted.stderr.readline(), 30)
         interrupted.send_signal(signal.SIGINT)
-        out, err = await asyncio.wait_for(interrupted.communicate(), 10)
+        out, err = await asyncio.wait_for(interrupted.communicate(), 30)
         assert (interrupted.returncode, err) == (0, b"")
         assert b"Pay 10 EUR?" in out
 

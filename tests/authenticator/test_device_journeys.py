@@ -157,7 +157,7 @@ async def test_two_devices_the_first_answer_closes_the_request_on_the_other(
         await one.decide(one.find(second["id"]), deny())
         assert [entry.rid for entry in two.state.pending] == [second["id"]]
         async with following(two) as (_, events):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while two.state.pending:
                     await until(events, Closed)
         assert {each.entry.rid: each.outcome for each in two.state.history} == {

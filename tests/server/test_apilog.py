@@ -56,7 +56,7 @@ async def test_rows_are_written_without_being_asked_and_at_the_end(tmp_path: Pat
     apilog.start()
     for number in range(1200):
         apilog.add(noted(number))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while await store.row(COUNT) != (1200,):  # noqa: ASYNC110 - the log has no event for a written batch
             await asyncio.sleep(0.01)
     apilog.add(noted(5000))

@@ -13,7 +13,7 @@ async def test_a_watcher_wakes_for_its_own_key_only() -> None:
         bus.publish("device", "a")
         assert not event.is_set()
         bus.publish("approval", "a")
-        await asyncio.wait_for(event.wait(), 1)
+        await asyncio.wait_for(event.wait(), 10)
         assert second.is_set()
     bus.publish("approval", "a")
     assert bus._watched == {}

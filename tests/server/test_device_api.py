@@ -53,7 +53,7 @@ async def test_psh_07_a_polling_device_hears_within_its_wait(api: Api) -> None:
     poll = asyncio.create_task(device.items(wait=30))
     await device.connected()
     created, _ = await api.world.asked()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         assert list(await poll) == [created.approval.id]
     assert not api.hub.connected(device.id)
 
@@ -65,10 +65,10 @@ async def test_dos_10_a_second_poll_ends_the_first(api: Api) -> None:
     first = asyncio.create_task(device.items(wait=30))
     await device.connected()
     second = asyncio.create_task(device.items(wait=30))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         assert await first == {}
     await api.world.asked()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         assert len(await second) == 1
 
 
@@ -272,7 +272,7 @@ async def test_enr_07_a_revoked_device_gets_nothing(api: Api) -> None:
     poll = asyncio.create_task(device.call("GET", f"{ITEMS}?wait=30"))
     await device.connected()
     await api.world.domain.devices.revoke("default", device.id, "lost", api.world.now)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):
         parked = await poll
     assert (parked.status, parked.json["code"]) == (401, "device_revoked")
     again = await device.call("GET", ITEMS)

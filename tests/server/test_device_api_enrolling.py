@@ -91,7 +91,7 @@ async def test_enr_04_a_new_device_gets_nothing_until_its_digits_are_confirmed(a
     salt = jose.unb64u(certificate.salt)
     check = documents.check_code(newcomer.uri.id, device.jkt, newcomer.uri.thumbprint, salt)
     await world.domain.enrollments.confirm("default", newcomer.uri.id, check, world.now)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         assert created.approval.id in await parked
     assert (await caller.call("GET", "/device/v1/self")).json["status"] == "active"
 

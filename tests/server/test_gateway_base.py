@@ -15,7 +15,7 @@ from support.gated import logged
 async def test_a_gateway_that_hangs_is_left_within_its_deadline() -> None:
     """The attempt ends as unsure, because the message may have left."""
     carrier = Carrier(FaultGateway("slow", ["hang"]), timeout=0.1)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         carried = await carrier.send(outgoing())
     assert carried == Carried("later", "", "no answer within 0.1 s", unsure=True)
     assert carrier.counts.timeouts == carrier.counts.later == 1

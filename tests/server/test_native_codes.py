@@ -280,7 +280,7 @@ async def test_a_call_tells_the_api_log_whom_it_was_about(shop: OneCode) -> None
     _, made = await shop.issue(phone="+44 7700 900123", seconds_to_expire=1_000_000)
     await shop("POST", "/v1/codes/check", {"phone": "0044 7700 900123", "code": "wrong"})
     sought = Sought(destination="+447700900123")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len((found := await server.domain.calls.search(sought, None, 9)).items) < 2:  # noqa: ASYNC110 - rows follow answers unannounced
             await asyncio.sleep(0.05)
     check, issue = found.items

@@ -37,7 +37,7 @@ async def test_a_text_is_carried_as_it_is(shop: OneCode) -> None:
 
 async def until(shop: OneCode, message_id: str, status: str) -> dict[str, Any]:
     """The message once it has this status; the far end has it a moment before the server knows."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             _, got = await shop("GET", f"/v1/messages/{message_id}")
             if got["status"] == status:

@@ -57,7 +57,7 @@ async def test_periodic_work_goes_on_after_a_bad_round() -> None:
 
     periodic = Periodic("test", ManualClock(), 0.001, work)
     periodic.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while await rounds.get() < 4:
             pass
     await periodic.stop()
@@ -83,7 +83,7 @@ async def test_lasting_work_is_begun_again_and_ends_when_told() -> None:
 
     lasting = Lasting("test", run, told.set, pause=0.001)
     lasting.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await running.wait()
         await lasting.stop()
     assert (begun, finished) == (3, True)
@@ -98,7 +98,7 @@ async def test_stopping_does_not_wait_for_a_pause() -> None:
     lasting = Lasting("test", run, lambda: None, pause=3600)
     lasting.start()
     await asyncio.sleep(0.01)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await lasting.stop()
 
 

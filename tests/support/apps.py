@@ -88,7 +88,7 @@ async def running(
         yield app, pilot
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 10) -> None:
+async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 30) -> None:
     """Wait until something is true on the screen."""
     async with asyncio.timeout(seconds):
         while not condition():

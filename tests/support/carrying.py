@@ -60,7 +60,7 @@ def outgoing(**changes: Any) -> Outgoing:
 
 
 async def eventually(
-    look: Callable[[], Awaitable[T]], good: Callable[[T], object], within: float = 15.0
+    look: Callable[[], Awaitable[T]], good: Callable[[T], object], within: float = 30.0
 ) -> T:
     """Look until what is seen is good."""
     async with asyncio.timeout(within):

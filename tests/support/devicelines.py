@@ -28,7 +28,7 @@ from placet_server.web.gate import Gate
 from support.answering import ORIGIN, Answerer, World, world
 
 
-async def until(holds: Callable[[], bool | Awaitable[bool]], within: float = 5) -> None:
+async def until(holds: Callable[[], bool | Awaitable[bool]], within: float = 20) -> None:
     """Wait until something that announces itself to nobody holds."""
     async with asyncio.timeout(within):
         while True:
@@ -161,7 +161,7 @@ class Line:
         self.rules.sent(frame)
         await self.ws.send_str(frames.encode(frame))
 
-    async def receive(self, within: float = 5) -> frames.Frame:
+    async def receive(self, within: float = 20) -> frames.Frame:
         """The next frame, which must be in turn."""
         message = await self.ws.receive(within)
         if message.type is not aiohttp.WSMsgType.TEXT:
@@ -170,7 +170,7 @@ class Line:
         self.rules.received(frame)
         return frame
 
-    async def item(self, within: float = 5) -> tuple[str, Any]:
+    async def item(self, within: float = 20) -> tuple[str, Any]:
         """The next frame, which must be an item: its id and what it says."""
         frame = await self.receive(within)
         assert isinstance(frame, frames.Item), frame

@@ -72,7 +72,7 @@ async def call(
 
 async def logged(live: LiveServer, request_id: str) -> LoggedCall:
     """The row of the API log of one call, once it is written."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             page = await live.domain.calls.search(Sought(request_id=request_id), None, 2)
             if page.items:

@@ -16,7 +16,7 @@ def messages(data: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-async def message(data: Path, message_id: str, seconds: float = 10) -> dict[str, Any]:
+async def message(data: Path, message_id: str, seconds: float = 30) -> dict[str, Any]:
     """One message, as soon as it is there."""
     async with asyncio.timeout(seconds):
         while True:

@@ -54,7 +54,7 @@ class Post:
         return await self.world.domain.messages.get(None, message_id)
 
     async def until(
-        self, message_id: str, status: str, *, rounds: int = 0, within: float = 10.0
+        self, message_id: str, status: str, *, rounds: int = 0, within: float = 30.0
     ) -> MessageInfo:
         """Wait until a message has this state, after so many rounds at least."""
         async with asyncio.timeout(within):

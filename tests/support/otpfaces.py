@@ -69,7 +69,7 @@ async def add(live: LiveServer, face: str, name: str, secret: str, **more: Any) 
 async def found(live: LiveServer, face: str, destination: str) -> LoggedCall:
     """The newest call of a face that the API log knows under a destination, once it is written."""
     sought = Sought(face=face, destination=destination)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not (page := await live.domain.calls.search(sought, None, 1)).items:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.02)
     call = page.items[0]

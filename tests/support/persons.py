@@ -95,7 +95,7 @@ async def following(
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(events: asyncio.Queue[Event], kind: type[E], seconds: float = 10) -> E:
+async def until(events: asyncio.Queue[Event], kind: type[E], seconds: float = 30) -> E:
     """The next event of a kind."""
     async with asyncio.timeout(seconds):
         while not isinstance(event := await events.get(), kind):

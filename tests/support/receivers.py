@@ -20,7 +20,7 @@ class Receiver:
     posts: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def count(self, wanted: int, within: float = 5.0) -> None:
+    async def count(self, wanted: int, within: float = 20.0) -> None:
         """Wait until that many posts have come."""
         async with asyncio.timeout(within), self.arrived:
             await self.arrived.wait_for(lambda: len(self.posts) >= wanted)
