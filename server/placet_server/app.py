@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from functools import partial
 from logging import ERROR
 from typing import Any, NamedTuple, Protocol
@@ -141,7 +141,8 @@ async def build(
 
 async def make(settings: Settings) -> str:
     """Make a data folder and close it again; gives its public URL."""
-    found = await installation.make(settings, SystemClock(), SystemEntropy(), Listener(settings).origin)
+    with closing(Listener(settings)) as listener:
+        found = await installation.make(settings, SystemClock(), SystemEntropy(), listener.planned)
     await found.store.close()
     return found.public_url
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Callable
 
 from placet_server.settings import Settings, SettingsError, is_loopback
 
@@ -34,14 +35,23 @@ class Listener:
         return self._socket
 
     def origin(self) -> str:
-        """The origin of a server that only this machine reaches; any other needs a public URL."""
+        """The origin of a server that only this machine reaches; any other needs a public URL.
+
+        The address is taken first: an origin stays for ever, and must not be that of another program.
+        """
+        return self._origin(lambda: self.socket().getsockname()[1])
+
+    def planned(self) -> str:
+        """As ``origin``, for a server that is started later: nothing is taken where the settings name a port."""
+        return self._origin(lambda: self._settings.port or self.socket().getsockname()[1])
+
+    def _origin(self, port: Callable[[], int]) -> str:
         settings = self._settings
         if not is_loopback(settings.host):
             raise SettingsError(
                 f"A server on {settings.host} needs a public URL: name it by --public-url https://…, it stays for ever."
             )
-        port = self.socket().getsockname()[1] if settings.port == 0 else settings.port
-        return f"{'https' if settings.tls_cert else 'http'}://{_bracketed(settings.host)}:{port}"
+        return f"{'https' if settings.tls_cert else 'http'}://{_bracketed(settings.host)}:{port()}"
 
     def address(self) -> str:
         """Where the server can be reached now, as a URL."""

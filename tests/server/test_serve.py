@@ -91,12 +91,17 @@ def test_a_second_server_on_the_same_data_refuses(tmp_path: Path) -> None:
 
 
 def test_a_taken_address_is_named(tmp_path: Path) -> None:
-    """A start on a port that somebody else has ends with the way out, not with a traceback."""
+    """A start on a port that somebody else has ends with the way out, and the folder can take it."""
+    data = tmp_path / "data"
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        done = run("serve", "--data", tmp_path / "data", "--port", str(taken.getsockname()[1]))
+        done = run("serve", "--data", data, "--port", str(taken.getsockname()[1]))
     assert done.status == 3
     assert "choose another by --port" in done.err
     assert "Traceback" not in done.err
+    with serving(data) as server:
+        assert (
+            "listening on" not in server.url
+        )  # its public URL is its own, not that of who had the first port
 
 
 @pytest.mark.parametrize("spoiled", ["missing", "other", "short", "folder"])
@@ -193,7 +198,10 @@ async def test_dur_04_sigterm_finishes_what_has_begun(tmp_path: Path) -> None:
             async with http.post(f"{server.url}/v1/users/{user}/enrollments") as made:
                 enrollment = (await made.json())["id"]
             waiting = asyncio.create_task(http.get(f"{server.url}/v1/enrollments/{enrollment}?wait=60"))
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.1)
+            # What is answered behind it says that it has begun.
+            async with http.get(f"{server.url}/v1/enrollments/{enrollment}") as made:
+                assert (await made.json())["status"] == "open"
             started = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
             for reader, writer in lines:
