@@ -46,15 +46,20 @@ async def until(shop: OneCode, message_id: str, status: str) -> dict[str, Any]:
 
 
 async def test_a_user_is_reached_by_number_or_address(shop: OneCode) -> None:
-    """The first channel says which; an e-mail without subject bears the application's name."""
+    """The first channel says which that reaches them; an e-mail without subject bears the application's name."""
     person = {"country_code": 44, "phone": "7700900124", "email": "eva@example.com"}
     eva = (await shop("POST", "/v1/users", person))[1]["tfa_id"]
     for order, to in ((["whatsapp", "sms"], "+447700900124"), (["email"], "eva@example.com")):
         _, made = await shop("POST", "/v1/messages", {"tfa_id": eva, "channels": order, "text": "Hello"})
         carried = await farend.message(shop.data, made["id"])
         assert (carried["to"], carried["channel"]) == (to, order[0])
-    only_email = {"tfa_id": shop.native.tfa_id, "channel": "sms", "text": "Hello"}
-    assert (await shop("POST", "/v1/messages", only_email))[1]["code"] == "channel_not_allowed"
+    only_email = {"tfa_id": shop.native.tfa_id, "text": "Hello"}
+    assert (await shop("POST", "/v1/messages", only_email | {"channel": "sms"}))[1][
+        "code"
+    ] == "channel_not_allowed"
+    for more in ({}, {"channels": ["sms", "email"]}):
+        _, made = await shop("POST", "/v1/messages", only_email | more)
+        assert (made["to"][1:4], made["channels"]) == ("***", ["email"])
 
 
 async def test_a_message_can_wait(shop: OneCode) -> None:

@@ -17,6 +17,7 @@ from placet_server.domain.onecode import RESTRICTED
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.services import Domain
 from placet_server.domain.texts import Text
+from placet_server.domain.values import User
 from placet_server.faces import Face
 from placet_server.ports import Channel, Step
 from placet_server.web.gate import Call, Doc, Gate
@@ -110,7 +111,7 @@ class MessageRoutes:
         if to is None:
             assert wanted.tfa_id is not None
             user = await self._users.by_tfa_id(by.org, wanted.tfa_id)
-            to = _reached(destinations.of_user(user, "email" if channels[:1] == ("email",) else "phone"))
+            to = _reached(user, channels)
         text = Text(
             shown("text", wanted.text, TEXT_MAX, newline=True),
             by.application.name if wanted.subject is None else shown("subject", wanted.subject, SUBJECT_MAX),
@@ -189,10 +190,13 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, domain: Domain) -> 
     )
 
 
-def _reached(to: Destination | None) -> Destination:
-    if to is None:
-        raise RefusedError("channel_not_allowed", "No channel of this message reaches this user.")
-    return to
+def _reached(user: User, channels: tuple[Channel, ...]) -> Destination:
+    """The number or address of a user that the first channel needs which reaches them at all."""
+    for channel in channels or ("sms", "email"):
+        to = destinations.of_user(user, "email" if channel == "email" else "phone")
+        if to is not None:
+            return to
+    raise RefusedError("channel_not_allowed", "No channel of this message reaches this user.")
 
 
 def _answer(message: MessageInfo) -> MessageAnswer:
