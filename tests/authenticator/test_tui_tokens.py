@@ -165,6 +165,9 @@ async def test_a_token_is_added_from_a_picture(tmp_path: Path) -> None:
         ("otpauth://totp/x?secret=!!!!", "The secret is not base32"),
         ("https://example.com", "Not an otpauth"),
         ("nowhere.png", "neither a URI nor a file"),
+        ("~nobody-of-this-name/qr.png", "neither a URI nor a file"),
+        ("x" * 300, "neither a URI nor a file"),
+        ("'https://example.com'", "Not an otpauth"),
     ],
 )
 async def test_what_cannot_be_added_is_explained(tmp_path: Path, typed: str, said: str) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from placet_authenticator.errors import ImportFailedError
 from placet_authenticator.records import Token
 from placet_protocol import otpauth
 from placet_protocol.errors import ProtocolError
+
+SHOWN: Final = 60
+"""So much of a text that is of no use is repeated."""
 
 
 def text_of(argument: str) -> str:
@@ -17,10 +21,16 @@ def text_of(argument: str) -> str:
     """
     if "://" in argument:
         return argument.strip()
-    path = Path(argument).expanduser()
-    if not path.exists():
+    try:
+        path = Path(argument).expanduser()
+        there = path.exists()
+    except (OSError, RuntimeError, ValueError):  # too long for a path, of nobody's home, or with a NUL in it
+        there = False
+    if not there:
+        shown = argument if len(argument) <= SHOWN else f"{argument[: SHOWN - 1]}…"
         raise ImportFailedError(
-            f"{argument} is neither a URI nor a file", "Give the URI in quotes, or a picture of its QR code"
+            f"this is neither a URI nor a file: {shown}",
+            "Give the whole URI, in a shell in quotes, or the path of a picture of its QR code",
         )
     from placet_authenticator.importing import qr  # loads the picture readers
 

@@ -63,11 +63,11 @@ class SourceLine(Input):
 
 
 def _plain(text: str) -> str:
-    """A path as it is on disk: terminals quote and escape files that are dropped on them."""
+    """What was meant: terminals quote and escape files that are dropped on them, and people quote URIs as in a shell."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1]
     if text.startswith("file://"):
         return unquote(urlsplit(text).path)
     if "://" in text:
         return text
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        return text[1:-1]
     return text.replace("\\ ", " ")
