@@ -28,7 +28,7 @@ VOICES: Final[dict[str, Voice]] = {
     "hu-HU.female": Voice("Google.hu-HU-Standard-B", "hu-HU"),
     "hu-HU.male": Voice("Google.hu-HU-Chirp3-HD-Charon", "hu-HU"),
     "sv-SE.female": Voice("Polly.Astrid", "sv-SE"),
-    "sv-SE.male": Voice("Google.sv-SE-Chirp3-HD-Charon", "sv-SE"),
+    "sv-SE.male": Voice("Google.sv-SE-Standard-D", "sv-SE"),
     "de-DE.female": Voice("Polly.Marlene", "de-DE"),
     "de-DE.male": Voice("Polly.Hans", "de-DE"),
     "es-ES.female": Voice("Polly.Conchita", "es-ES"),
@@ -81,4 +81,7 @@ def _fill(say: ET.Element, text: str, code: str | None, *, apart: bool) -> None:
         for piece in (code or "") if apart else (code,):
             ET.SubElement(say, "say-as", {"interpret-as": "characters"}).text = piece
             last = ET.SubElement(say, "break", time="400ms")
+            last.tail = (
+                " "  # some of Google's voices do without the tags: then no sign joins the next to a number
+            )
         last.tail = after
