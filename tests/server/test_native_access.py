@@ -87,6 +87,15 @@ async def test_health_tells_little(native: Native) -> None:
             assert answer.headers["Server"] == "placet"
 
 
+async def test_a_store_that_has_stopped_writing_is_not_ready(native: Native) -> None:
+    """After a disk that lied nothing is written until a new start: the process lives, and says that it is not ready."""
+    native.server.app.store._writer._broken = "The store has stopped because of the disk."
+    for path, status in (("/healthz", 200), ("/readyz", 503)):
+        async with native.server.http.get(native.server.url + path) as answer:
+            assert answer.status == status
+            assert "disk" not in await answer.text()
+
+
 async def test_keys_of_the_server_are_public(native: Native) -> None:
     """The key set has public members only."""
     status, keys = await native.server.call("GET", "/.well-known/jwks.json")

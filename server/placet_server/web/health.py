@@ -1,4 +1,4 @@
-"""``/healthz`` says that the process lives, ``/readyz`` that it can serve: no version, no path, no reason."""
+"""``/healthz`` says that the process lives, ``/readyz`` that it reads and writes: no version, no path, no reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from placet_server.domain.refusals import RefusedError
 from placet_server.faces import Face
-from placet_server.ports import Sql, Store
+from placet_server.ports import Sql, Store, plan
 from placet_server.web.gate import UNAVAILABLE_RETRY, Call, Doc, Gate
 from placet_server.web.wire import reply
 
@@ -34,6 +34,9 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, store: Store) -> No
         if gate.closing:
             raise RefusedError("unavailable", "The server is going down.", retry_after=UNAVAILABLE_RETRY)
         await store.row(_READY)
+        await store.write(
+            plan(guards=0)
+        )  # nothing; but a store that has stopped writing must be started again
         return reply(200, Health())
 
     gate.add(
