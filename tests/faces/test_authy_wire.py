@@ -264,6 +264,26 @@ async def test_malformed_bodies_are_400_never_500(
     assert answer["success"] is False
 
 
+@pytest.mark.parametrize(
+    ("query", "headers", "data"),
+    [
+        ("?message=%ff", HEADER, ""),
+        ("", HEADER | FORM, "message=%ff"),
+        ("", HEADER | FORM, "message=\udcff"),
+        ("", HEADER, '{"message": "\udcff"}'),
+    ],
+)
+async def test_bytes_that_are_no_text_have_a_code_of_their_own(
+    server: LiveServer, query: str, headers: dict[str, str], data: str
+) -> None:
+    """60005, wherever they stand; what is text and yet cannot be read keeps 60004."""
+    path = f"/onetouch/json/users/{await ada(server)}/approval_requests"
+    status, answer = await send(server, "POST", path + query, data, headers)
+    assert (status, answer["error_code"], answer["message"]) == (400, "60005", "Invalid UTF-8")
+    status, answer = await send(server, "POST", path, '{"message":', HEADER)
+    assert (status, answer["error_code"]) == (400, "60004")
+
+
 async def test_a_lenient_credential_lets_an_unconfirmed_user_in_only_when_it_says_so(
     server: LiveServer,
 ) -> None:

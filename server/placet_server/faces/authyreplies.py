@@ -12,6 +12,7 @@ from placet_server.domain.refusals import Code, RefusedError
 from placet_server.domain.values import Caller, Verification
 from placet_server.faces.authyparts import wants_xml
 from placet_server.faces.hashxml import to_xml
+from placet_server.faces.params import NotTextError
 from placet_server.faces.switches import switch
 from placet_server.web.answer import Answer
 
@@ -32,6 +33,7 @@ class Reply(NamedTuple):
     message: str | None
 
 
+NOT_TEXT: Final = Reply(400, "60005", "Invalid UTF-8")
 FAILED: Final = Reply(503, "60000", "An error occurred; try again.")
 REFUSALS: Final[dict[Code, Reply]] = {
     "invalid_request": Reply(400, "60004", None),
@@ -110,9 +112,9 @@ UNKNOWN_LOCALE: Final = Reply(404, "60004", "Invalid parameter: locale - there a
 
 def refused(request: web.Request, caller: Caller | None, why: RefusedError) -> web.Response:
     """The error body of a refusal; ``caller`` None: nobody was recognized."""
-    said = REFUSALS[why.code]
+    said = NOT_TEXT if isinstance(why, NotTextError) else REFUSALS[why.code]
     message = said.message or why.detail
-    if why.code == "invalid_request":
+    if why.code == "invalid_request" and said.message is None:
         message = f"Invalid parameter: {message}"
     status = said.status
     if caller is not None and said is not FAILED and status in _CHOSEN:

@@ -18,11 +18,18 @@ from placet_server.web.wire import body
 _KEPT: Final = web.RequestKey("params", dict[str, Any])
 
 
+class NotTextError(RefusedError):
+    """Parameters whose bytes are no UTF-8; some dialects have a code of their own for that."""
+
+    def __init__(self) -> None:
+        super().__init__("invalid_request", "body - is not in UTF-8.")
+
+
 async def read(request: web.Request) -> dict[str, Any]:
     """Query and body in one dictionary, read once a request; JSON ``null`` is as good as absent.
 
     Equal duplicates pass. Raises ``invalid_request`` where a name is given two values, be it in one place or in query
-    and body, where names do not nest, or the body is neither form, JSON nor XML.
+    and body, where names do not nest, or the body is neither form, JSON nor XML; ``NotTextError`` says it is no UTF-8.
     """
     if _KEPT in request:
         return request[_KEPT]
@@ -36,6 +43,8 @@ async def read(request: web.Request) -> dict[str, Any]:
                     )
     except NestingError as error:
         raise RefusedError("invalid_request", f"{_shown(str(error))} - does not nest.") from None
+    except UnicodeDecodeError:
+        raise NotTextError from None
     except (ValueError, RecursionError):
         raise RefusedError("invalid_request", "body - is neither a form nor JSON nor XML in UTF-8.") from None
     request[_KEPT] = request[SENT] = params
