@@ -79,8 +79,10 @@ def test_users_are_added_imported_and_removed(data: Path, tmp_path: Path) -> Non
         "user", "add", "--tfa-id", "4711", "--country-code", "48", "--phone", "600100200", "--data", data
     )
     assert (added["tfa_id"], added["created"]) == (4711, True)
-    again = answer("user", "add", "--country-code", "48", "--phone", "0600 100 200", "--data", data)
-    assert (again["tfa_id"], again["created"]) == (4711, False)
+    for words in (["--country-code", "48", "--phone", "0600 100 200"], ["--phone", "+48 600-100-200"]):
+        again = answer("user", "add", *words, "--data", data)
+        assert (again["tfa_id"], again["created"]) == (4711, False)
+    assert "country_code is needed" in run("user", "add", "--phone", "600100200", "--data", data).err
     file = tmp_path / "users.csv"
     file.write_text(
         "tfa_id,country_code,phone,email\n4712,1,4155550100,\n4713,,,ada@example.com\n4714,48,600100200,\n"

@@ -16,6 +16,7 @@ from msgspec import structs
 from placet_server.desk import audit, credentials, messages
 from placet_server.desk.desk import Answer, Desk
 from placet_server.desk.doctor import doctor
+from placet_server.domain import destinations
 from placet_server.domain.ids import new_id
 from placet_server.domain.organizations import DEFAULT_ORG
 from placet_server.domain.outbox import WebhookBody
@@ -97,7 +98,12 @@ async def user_add(
     email: str | None = None,
     name: str | None = None,
 ) -> Answer:
-    """A user by phone or e-mail; the one who has them already is given back."""
+    """A user by phone or e-mail; the one who has them already is given back.
+
+    Without ``country_code`` a phone in international spelling brings it along.
+    """
+    if country_code is None and phone is not None and phone.lstrip().startswith(("+", "00")):
+        country_code = destinations.phone(phone).country
     draft = UserDraft(country_code=country_code, phone=phone, email=email, name=name, tfa_id=tfa_id)
     user, created = await desk.domain.users.create(DEFAULT_ORG, draft, desk.clock.now())
     return {**_user(user), "created": created}
