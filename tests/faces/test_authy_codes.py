@@ -47,6 +47,7 @@ def other(code: str) -> str:
 async def test_a_code_by_text_call_and_mail_is_good_once(authy: Authy) -> None:
     """Each channel says what was started, carries seven digits, and its code verifies exactly once."""
     number = await authy.ada()
+    made = authy.server.clock.now() // 1000
     for count, (method, path, message) in enumerate(
         (
             ("GET", f"/protected/json/sms/{number}?force=True", "SMS token was sent"),
@@ -64,6 +65,7 @@ async def test_a_code_by_text_call_and_mail_is_good_once(authy: Authy) -> None:
         verified = await authy.good("GET", f"/protected/json/verify/{code}/{number}")
         assert (verified["success"], verified["token"]) == ("true", "is valid")
         assert verified["device"]["os_type"] == "sms"
+        assert (verified["device"]["registration_date"], verified["device"]["last_sync_date"]) == (made, None)
         assert await authy.bad("GET", f"/protected/json/verify/{code}/{number}") == (401, "60019")
         later(authy)
     assert [message.channel for message in authy.gateway.sent] == ["sms", "voice", "email"]

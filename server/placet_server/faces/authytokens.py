@@ -18,6 +18,7 @@ from aiohttp import web
 
 from placet_protocol.text import visible
 from placet_server.domain.codes import CodeDraft, Issued, Outcome
+from placet_server.domain.ids import made_at
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.services import Domain
 from placet_server.domain.shapes import Shape
@@ -176,7 +177,7 @@ class TokenRoutes:
             message=VERIFICATIONS["matched"].message,
             token="is valid",  # noqa: S106 - the wire's words, no secret
             success="true",
-            device=device_facts(device, call.now, call.now),
+            device=device_facts(device, made_at(user.id), None if device is None else call.now),
         )
 
     async def _holds_token(self, user: User, now: int) -> bool:
