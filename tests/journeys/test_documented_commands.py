@@ -54,13 +54,10 @@ def test_documented_sessions_do_what_they_say(name: str, tmp_path: Path, port: i
     ]
     assert blocks
     script = "set -euo pipefail\n" + f"\necho '{MARK}'\n".join(commands for commands, _ in blocks)
-    (tmp_path / "passphrase").write_text("correct horse battery staple\n")
-    (tmp_path / "passphrase").chmod(0o600)
     env = {
         **{key: value for key, value in os.environ.items() if not key.startswith("PLACET_")},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PLACET_HOME": str(tmp_path / "device"),
-        "PLACET_PASSPHRASE_FILE": str(tmp_path / "passphrase"),
+        "HOME": str(tmp_path / "home"),
     }
     with (tmp_path / "out").open("w+") as out:
         shell = subprocess.Popen(
