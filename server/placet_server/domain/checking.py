@@ -214,9 +214,8 @@ class Checking:
 
     def _told(self, written: Plan) -> None:
         if len(written.steps) > 2:
-            for each in written.steps:
-                if each.sql.name == "notice_add":
-                    self._bus.publish("user", str(each.params[1]))
+            for user_id in self._notices.told_by(written):
+                self._bus.publish("user", user_id)
             outbox.announce(self._bus, written)
 
     def _kept(self, tried: _Tried) -> Kept:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from placet_server.domain.ids import is_id, new_id
 from placet_server.domain.values import Device
-from placet_server.ports import Entropy, Sealer, Sql, Step, Store, UnsealableError, plan, step
+from placet_server.ports import Entropy, Plan, Sealer, Sql, Step, Store, UnsealableError, plan, step
 
 log: Final = logging.getLogger("placet")
 
@@ -71,6 +71,11 @@ class Notices:
         notice_id = new_id(now, self._entropy)
         sealed = self._sealer.seal("pii", "notices", notice_id, msgspec.msgpack.encode(text))
         return step(_ADD, notice_id, kind, now, now + _LIFE_MS, sealed, user_id)
+
+    @staticmethod
+    def told_by(written: Plan) -> tuple[str, ...]:
+        """Whom a plan tells something: the users to publish once it is written."""
+        return tuple(str(each.params[-1]) for each in written.steps if each.sql is _ADD)
 
     @staticmethod
     def spare(device_id: str, notice: Step, now: int) -> Step:
