@@ -39,7 +39,10 @@ async def test_enr_05_the_question_of_a_device_is_not_superseded(tmp_path: Path)
     async with world(tmp_path) as w:
         await w.enrol()
         await redeem(w, await invite(w), Joiner("tablet"))
-        asked = [await w.ask(supersede=True) for _ in range(3)]
+        asked = []
+        for _ in range(3):
+            w.clock.advance(ms=1)  # of one millisecond none is the oldest
+            asked.append(await w.ask(supersede=True))
         (question,) = await w.store.rows(Sql("asked", "SELECT ask FROM enrollments WHERE ask IS NOT NULL"))
         question_state = await w.domain.approvals.state(w.caller.application.id, question[0], w.now)
         assert question_state.status == "pending"

@@ -234,7 +234,8 @@ async def test_psh_04_an_end_while_a_push_is_on_its_way_is_told(
         while pushing.pushes._ending:
             await asyncio.gather(*pushing.pushes._ending)
         ends = [[_done(who, body, created.approval.id) for _, _, body in service.posts] for who in phones]
-        assert [told.count(True) for told in ends] == [int(status == 201) for status in script]
+        # Which of the devices is pushed to first is nobody's promise.
+        assert sorted(told.count(True) for told in ends) == sorted(int(status == 201) for status in script)
 
 
 def _done(who: Answerer, body: bytes, rid: str) -> bool:
