@@ -54,6 +54,7 @@ def keys(*pressed: str) -> Callable[[Desk], Awaitable[None]]:
 
 async def first_start(here: Desk) -> None:
     """The first of the three steps."""
+    await here.app.lock()  # as before there is a vault
     await here.app.push_screen(OnboardingScreen(here.app.create))
 
 

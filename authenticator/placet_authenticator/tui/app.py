@@ -81,7 +81,7 @@ class PlacetApp(Themed, Announcing):
         Binding(
             "ctrl+p",
             "command_palette",
-            "palette",
+            "Palette",
             tooltip="Find a job or a theme by its name",
             show=False,
             priority=True,

@@ -32,7 +32,8 @@ class HelpScreen(ModalScreen[None]):
         here = self._rows([each for each in self._keys if each.node is not self.app])
         always = self._rows([each for each in self._keys if each.node is self.app])
         width = max((len(keys) for keys in (here | always).values()), default=0)
-        with VerticalScroll(classes="window"):
+        with VerticalScroll(classes="window") as window:
+            window.border_subtitle = "esc closes"
             for heading, rows in (("Here", here), ("Everywhere", always)):
                 if rows:
                     yield Static(heading, markup=False, classes="heading section")

@@ -28,7 +28,8 @@ class NoticeScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Who told it, when, and what."""
-        with VerticalScroll(classes="window"):
+        with VerticalScroll(classes="window") as window:
+            window.border_subtitle = "esc closes"
             yield Static(f"{self._server} says", markup=False, classes="heading")
             yield Static(self._notice.text, markup=False)
             yield Static(f"\n{moment_words(self._notice.at)}", markup=False, classes="quiet")

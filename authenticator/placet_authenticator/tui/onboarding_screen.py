@@ -115,19 +115,26 @@ class OnboardingScreen(Screen[None]):
         trouble.update(said(event.error))
         trouble.add_class("-trouble")
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """From the first step there is no way back."""
+        del parameters
+        return action != "back" or self._step != STEPS[0]
+
     def action_back(self) -> None:
         """One step back."""
         self._to(STEPS[max(0, STEPS.index(self._step) - 1)])
 
     @property
     def _step(self) -> str:
-        return self.query_one(ContentSwitcher).current or STEPS[0]
+        switcher = self.query(ContentSwitcher)
+        return (switcher.first().current if switcher else None) or STEPS[0]
 
     def _typed(self) -> tuple[str, str]:
         return self.query_one("#first", Input).value, self.query_one("#again", Input).value
 
     def _to(self, step: str) -> None:
         self.query_one(ContentSwitcher).current = step
+        self.refresh_bindings()
         first = {"welcome": "#to-secret", "secret": "#first", "begin": "#enroll"}[step]
         self.query_one(first).focus()
 

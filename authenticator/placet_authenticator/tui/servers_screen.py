@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from placet_authenticator.tui.host import Host
 
 _NONE: Final = (
-    "No server yet.\n\nPress e to enrol: an application that works with Placet shows you a QR code,\n"
+    "No server yet.\n\nPress e to enrol: an application that works with Placet shows you a QR code, "
     "and beside it a text that begins with https://."
 )
 _MARKS: Final = {
@@ -51,27 +51,18 @@ class DeviceCard(Static, can_focus=True):
         """Show how things stand at ``now`` (ms UTC)."""
         each = self.enrollment
         mark = _MARKS[connection.state if connection else "connecting"]
-        here: list[Content | str] = [
-            f"This device: {visible(each.device_name)}  ·  since {_date(each.created_at)}"
+        lines = [
+            Content.assemble((visible(each.name), "bold"), "  ", (each.origin, QUIET)),
+            Content.assemble(mark, f" {connection_words(connection, now)}", (_more(connection, now), QUIET)),
+            Content(f"This device: {visible(each.device_name)}  ·  since {_date(each.created_at)}"),
         ]
         if self.standing == "pending":
             check = f"{each.check[:3]} {each.check[3:]}"
-            here.append(Content(f"  Not confirmed yet: compare {check}").stylize("$text-warning bold"))
+            lines.append(Content.styled(f"! Not confirmed yet: compare {check}", "$text-warning bold"))
         elif self.standing == "revoked":
-            here.append(
-                Content("  Removed by the server: it cannot ask here any more.").stylize("$text-error bold")
-            )
-        self.update(
-            Content("\n").join(
-                (
-                    Content.assemble((visible(each.name), "bold"), "  ", (each.origin, QUIET)),
-                    Content.assemble(
-                        mark, f" {connection_words(connection, now)}", (_more(connection, now), QUIET)
-                    ),
-                    Content("").join(Content(part) if isinstance(part, str) else part for part in here),
-                )
-            )
-        )
+            words = "✗ Removed by the server: it cannot ask here any more."
+            lines.append(Content.styled(words, "$text-error bold"))
+        self.update(Content("\n").join(lines))
 
 
 class ServersScreen(Screen[None]):

@@ -25,7 +25,12 @@ THEMES: Final = (
         surface="#1b1e2a",
         panel="#262b3c",
         dark=True,
-        variables={"quiet": "#9298a8", "footer-key-foreground": "#7aa2f7", "block-cursor-text-style": "none"},
+        variables={
+            "quiet": "#9298a8",
+            "footer-key-foreground": "#7aa2f7",
+            "block-cursor-text-style": "none",
+            "scrollbar-background": "#1b1e2a",
+        },
     ),
     Theme(
         name="placet-light",

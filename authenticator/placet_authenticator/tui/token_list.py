@@ -51,7 +51,7 @@ class TokenList(ScrollView, can_focus=True):
     DEFAULT_CSS = """
     TokenList {
         overflow-x: hidden;
-        & > .token-list--cursor { background: $surface-lighten-1; }
+        & > .token-list--cursor { background: $panel; }
         &:focus > .token-list--cursor { background: $primary 30%; }
         & > .token-list--name { text-style: bold; color: $foreground; }
         & > .token-list--detail { color: $quiet; }
@@ -167,7 +167,7 @@ class TokenList(ScrollView, can_focus=True):
         mark = Segment("▌ " if at_cursor else "  ", base + self._style("bar"))
         left, right = (self._first_line if line == 0 else self._second_line)(self._rows[place], width - 3)
         room = width - 3 - sum(segment.cell_length for segment in right)
-        text = left.text if cell_len(left.text) <= room else set_cell_size(left.text, max(0, room - 2)) + "… "
+        text = left.text if cell_len(left.text) <= room else set_cell_size(left.text, max(0, room - 1)) + "…"
         parts = [mark, Segment(set_cell_size(text, room), left.style), *right, Segment(" ")]
         return Strip(Segment.apply_style(parts, base), width)
 
@@ -187,11 +187,11 @@ class TokenList(ScrollView, can_focus=True):
         dim = self._style("detail")
         right = []
         if row.token.id in self._revealed:
-            right.append(Segment(f"then {grouped(made.following)}  ", dim))
+            right.append(Segment(f"  then {grouped(made.following)}", dim))
         if width >= 50:
             full = -(-made.lasts_ms * BAR // (row.token.period * 1000))
             ending = made.lasts_ms <= ENDING_MS
-            right.append(Segment("━" * full, self._style("ending" if ending else "bar")))
+            right.append(Segment("  " + "━" * full, self._style("ending" if ending else "bar")))
             right.append(Segment("─" * (BAR - full), self._style("rest")))
         right.append(Segment(f"{-(-made.lasts_ms // 1000):>4} s", dim))
         return Segment(row.detail, dim), right

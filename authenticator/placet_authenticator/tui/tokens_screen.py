@@ -47,7 +47,7 @@ class TokensScreen(Screen[None]):
         Binding("space", "reveal", "Show", tooltip="Show or hide the code under the cursor"),
         Binding("v", "reveal_all", "Show all", tooltip="Show or hide all codes", show=False),
         Binding("n", "copy_next", "Copy next", tooltip="Copy the code that comes next", show=False),
-        Binding("slash", "search", "Search", key_display="/", tooltip="Find a token by words of its name"),
+        Binding("slash", "search", "Find", key_display="/", tooltip="Find a token by words of its name"),
         Binding("a", "add", "Add", tooltip="Add a token from an otpauth URI or a picture of its QR code"),
         Binding(
             "delete,d",
@@ -205,8 +205,9 @@ class TokensScreen(Screen[None]):
         found = tokens.matching(self._tokens, self._input.value)
         self._list.show(found)
         self.set_class(not self._tokens, "-none")
-        many = f"{len(found)} of {len(self._tokens)}" if self._input.value else str(len(self._tokens))
-        self.query_one("#tokens-count", Static).update(many if self._tokens else "")
+        count = len(self._tokens)
+        many = f"{len(found)} of {count}" if self._input.value else f"{count} code{'s' * (count != 1)}"
+        self.query_one("#tokens-count", Static).update(many)
 
     def _copy(self, token: Token, digits: str, more: str) -> None:
         self._clipboard.put(digits)

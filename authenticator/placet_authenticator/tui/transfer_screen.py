@@ -243,7 +243,9 @@ class TransferScreen(Screen[None]):
         parts += [Content(_WARNING), Content.styled(left, QUIET)]
         gap = Content("\n\n" if height >= ROOMY else "\n")
         self.query_one("#moved", Static).update(gap.join(part for part in parts if part))
-        self.query_one("#text", Button).label = "QR code" if self._as_text else "Text"
+        other = self.query_one("#text", Button)
+        other.label = "QR code" if self._as_text else "Text"
+        other.refresh(layout=True)  # a new label alone keeps the old width
 
     def _picture(self, columns: int, rows: int) -> tuple[Content | None, str]:
         """The code as it is drawn in so much room; None, and why, when it is not."""
