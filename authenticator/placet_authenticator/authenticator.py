@@ -228,7 +228,12 @@ class Authenticator:
         self.reload()
 
     def find(self, prefix: str) -> Entry:
-        """The pending request whose id begins so. Raises ``NotFoundError`` for none or several."""
+        """The pending request whose id begins so. Raises ``NotFoundError`` for none, several or one that has ended."""
+        past = [each for each in self.state.history if each.entry.rid == prefix]
+        if past and all(entry.rid != prefix for entry in self.state.pending):
+            raise NotFoundError(
+                f"{prefix} has ended: {past[0].outcome} by {past[0].by}", "See what waits: placet list"
+            )
         return _one(self.state.pending, prefix, lambda entry: entry.rid, "pending request", "placet list")
 
     def device(self, prefix: str) -> Enrollment:

@@ -10,7 +10,7 @@ import pytest
 
 from placet_authenticator.deciding import NumberError, approve, deny
 from placet_authenticator.enrolling import read_uri
-from placet_authenticator.errors import ServerRefusedError, UntrustedError
+from placet_authenticator.errors import NotFoundError, ServerRefusedError, UntrustedError
 from placet_authenticator.inbox import Arrived, Closed, Connected, Notice, Noticed, Removed
 from placet_authenticator.link import Link
 from placet_authenticator.running import now
@@ -86,6 +86,8 @@ async def test_dec_01_the_person_approves_exactly_what_was_shown(server: LiveSer
     async with authenticator(tmp_path / "a") as again:
         assert [each.outcome for each in again.state.history] == ["approved"]
         assert again.state.pending == ()
+        with pytest.raises(NotFoundError, match="has ended: approved by this device"):
+            again.find(asked["id"])
 
 
 async def test_num_02_a_wrong_number_denies_and_there_is_no_second_try(
