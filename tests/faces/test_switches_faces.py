@@ -154,6 +154,20 @@ async def test_unityvoxs_switches_change_what_they_say(tmp_path: Path) -> None:
         assert (await ask(ref_id="C"))[0] == 400
 
 
+@pytest.mark.parametrize("origin", ["", "*", "https://shop.example"])
+async def test_a_page_reads_answers_where_the_credential_names_its_origin(
+    tmp_path: Path, origin: str
+) -> None:
+    """Errors as well as successes; no stranger's page, and no credential that is not known, is let in."""
+    settings = {"templates": {"A": "Your code is {code}"}, "allow_origin": origin}
+    async with desk(tmp_path, "unityvox", "100200", "UVKEY1", settings=settings) as uvox:
+        for key, ref, told in (("UVKEY1", "A", origin), ("UVKEY1", "B", origin), ("UVKEY2", "A", "")):
+            fields = {"accountnumber": "100200", "apikey": key, "ref_id": ref, "phone_number": "13055550100"}
+            url = f"{uvox.live.url}{UVOX}?{urlencode(fields)}"
+            async with uvox.live.http.post(url, headers={"Origin": "https://shop.example"}) as answer:
+                assert answer.headers.get("Access-Control-Allow-Origin", "") == told
+
+
 async def test_a_template_without_a_place_of_its_own_keeps_its_letters(tmp_path: Path) -> None:
     """An empty placeholder names no place, and six digits are six whatever other codes have."""
     settings = {"templates": {"A": "Hello"}, "placeholder": ""}

@@ -164,6 +164,13 @@ TABLE: Final[tuple[Switch, ...]] = (
     Switch("unityvox", "seconds", "integer 30..86400", 600, "How long a code lives."),
     Switch("unityvox", "tries", "integer 1..10", 5, "Wrong codes after which a session answers 023."),
     Switch("unityvox", "phone_number_type", "text|number", "text", "Type of phone_number in 022."),
+    Switch(
+        "unityvox",
+        "allow_origin",
+        "text",
+        "",
+        "Origin of the web pages whose scripts may read answers, such as https://shop.example, or * for any; empty: none.",
+    ),
     Switch("octopush", "generate_status", "200|201", "200", "HTTP status of a good generate."),
     Switch("octopush", "used_code", "198|197|196", "198", "What validate says of a code that was used."),
     Switch("octopush", "error_no_body", "integer 1..999", 100, "Code of generate for a missing body."),

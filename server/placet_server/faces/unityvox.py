@@ -247,6 +247,9 @@ def _answer(
     told["statusmessage"] = said.message
     by = request.get(_BY)
     usual = 200 if good or by is None else int(switch(by, "error_status"))
-    return web.Response(
+    response = web.Response(
         status=said.status or usual, body=json.dumps(told, separators=(",", ":")).encode(), headers=HEADERS
     )
+    if by is not None and (origin := switch(by, "allow_origin")):
+        response.headers["Access-Control-Allow-Origin"] = origin
+    return response
