@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 import shutil
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,11 @@ def line(text: str = "", *, bold: bool = False) -> None:
 def note(text: str) -> None:
     """Print one line for the person beside the answer, on stderr."""
     click.echo(visible(text), err=True)
+
+
+def argument(text: str) -> str:
+    """A text as one argument of a command to copy: quoted, and behind ``--`` where it would read as an option."""
+    return ("-- " if text.startswith("-") else "") + shlex.quote(text)
 
 
 def blocks(lines: Iterable[str]) -> None:

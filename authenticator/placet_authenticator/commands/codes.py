@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 
 import click
 
@@ -67,7 +66,7 @@ def add(run: Run, source: str) -> None:
     if run.json:
         printing.as_json({"id": made.id, "name": made.label})
     else:
-        printing.line(f"Added {made.label}. Its codes: placet code {shlex.quote(made.label)}")
+        printing.line(f"Added {made.label}. Its codes: placet code {printing.argument(made.label)}")
 
 
 @token.command()
