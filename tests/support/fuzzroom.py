@@ -223,6 +223,7 @@ async def _authy(live: LiveServer) -> list[Wish]:
             wish("GET", f"{base}/phones/info", query=number),
             wish("GET", f"{base}/app/details"),
             wish("GET", f"{base}/app/stats"),
+            wish("GET", f"{base}/reporting/events", query=[("query[event][eq]", "token_invalid"), ("query[time][gte]", "2026-11-22T00:00:00Z"), ("page", "1"), ("per_page", "9")]),
             wish("POST", f"/onetouch/{kind}/users/{user}/approval_requests", ask),
             wish("POST", f"/onetouch/{kind}/users/{user}/approval_requests", ask, form="form"),
             wish("GET", f"/onetouch/{kind}/approval_requests/{uuid}"),
