@@ -6,14 +6,17 @@ built-in gateways know no more than this module.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from placet_server.domain.segments import is_gsm
 from placet_server.ports import Channel, Clock
+
+_WEB_ADDRESS: Final = re.compile(r"https?://[^/?#@\\\s]+([/?][^#\s\\]*)?", re.ASCII)
 
 
 class Secret:
@@ -126,6 +129,15 @@ class ExchangeError(Exception):
     def __init__(self, detail: str, *, unsure: bool = False) -> None:
         super().__init__(detail)
         self.unsure = unsure
+
+
+def web_address(text: str) -> str:
+    """A URL of the settings that the way out would take; raises ``ValueError`` with a sentence."""
+    if not text.isascii() or not _WEB_ADDRESS.fullmatch(text):
+        raise ValueError(
+            "url starts with http:// or https:// and a host in ASCII, and holds no name, password, space or #"
+        )
+    return text
 
 
 class WebAnswer(Protocol):

@@ -17,7 +17,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from placet_server.plugin import Carried, GatewayKit, Outgoing, Report, ReportedState, Secret
+from placet_server.plugin import Carried, GatewayKit, Outgoing, Report, ReportedState, Secret, web_address
 from placet_server.ports import Channel
 
 _MASK: Final = 1 | 2 | 16
@@ -45,16 +45,15 @@ class KannelGateway:
     channels: frozenset[Channel] = frozenset({"sms"})
 
     def __init__(self, name: str, settings: KannelSettings, kit: GatewayKit) -> None:
-        if not settings.url.startswith(("http://", "https://")):
-            raise ValueError("url starts with http:// or https://")
         self.name = name
         self._settings: Final = settings
+        self._url: Final = web_address(settings.url)
         self._way: Final = kit.way
 
     async def send(self, message: Outgoing) -> Carried:
         """Kannel's 202 is ``accepted`` (it cuts long texts into parts itself); 4xx is for good, but for access."""
         answer = await self._way.request(
-            "POST", self._settings.url, data=message.text.encode(), headers=self._headers(message)
+            "POST", self._url, data=message.text.encode(), headers=self._headers(message)
         )
         said = answer.body.decode("utf-8", "replace").strip()
         if answer.status in {200, 202} and said[:1] in {"0", "3"}:

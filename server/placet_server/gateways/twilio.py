@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from placet_server.gateways.twiml import VOICES, spoken
-from placet_server.plugin import Carried, GatewayKit, Outgoing, Report, ReportedState, Secret
+from placet_server.plugin import Carried, GatewayKit, Outgoing, Report, ReportedState, Secret, web_address
 from placet_server.ports import Channel
 
 _BUSY: Final = frozenset({401, 403, 404, 408, 429})
@@ -84,6 +84,8 @@ class TwilioGateway:
         self.name = name
         self._settings: Final = settings
         self._way: Final = kit.way
+        origin = web_address(settings.url).rstrip("/")
+        self._account: Final = f"{origin}/2010-04-01/Accounts/{settings.account_sid}"
         carried: dict[Channel, str | None] = {
             "sms": settings.sms_from or settings.messaging_service,
             "whatsapp": settings.whatsapp_from,
@@ -108,7 +110,7 @@ class TwilioGateway:
     async def send(self, message: Outgoing) -> Carried:
         """2xx with a sid is ``accepted``; 4xx is for good, but for access and pace; the rest is for later."""
         what = "Calls" if message.channel == "voice" else "Messages"
-        url = f"{self._settings.url}/2010-04-01/Accounts/{self._settings.account_sid}/{what}.json"
+        url = f"{self._account}/{what}.json"
         form = self._call(message) if message.channel == "voice" else self._message(message)
         if message.report_url:
             form["StatusCallback"] = message.report_url
