@@ -108,6 +108,9 @@ async def test_key_08_the_whole_journey_by_commands(
     first_line = (await asyncio.wait_for(enrolling.stdout.readline(), 30)).decode()
     check = re.sub(r"\D", "", first_line)
     assert len(check) == 6
+    (row,) = (await person.run("devices", "--json")).json["devices"]
+    assert (row["status"], row["check"]) == ("pending", check), "shown again to who closed the window"
+    assert check in (await person.run("devices")).out
     await ok(server, "POST", f"/v1/enrollments/{invitation['id']}/confirm", {"check": check}, key=key)
     rest = (await enrolling.communicate())[0].decode()
     assert enrolling.returncode == 0
@@ -146,7 +149,7 @@ async def test_key_08_the_whole_journey_by_commands(
     assert (proven["outcome"], proven["id"], proven["digest"]) == ("approved", asked["id"], shown["digest"])
 
     (device,) = (await person.run("devices", "--json")).json["devices"]
-    assert (device["status"], device["name"]) == ("active", "Ada's laptop")
+    assert (device["status"], device["name"], device["check"]) == ("active", "Ada's laptop", None)
     canaries = [
         *secrets,
         *(secret.hex().encode() for secret in secrets),

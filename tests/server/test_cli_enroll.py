@@ -63,7 +63,10 @@ def _join(folder: Path, uri: str) -> str:
 
 
 def test_a_device_joins_by_the_digits_that_it_shows(data: Path, tmp_path: Path) -> None:
-    """The invitation waits, the digits are confirmed by a second command, the device is active; then it is revoked."""
+    """The invitation waits, the digits are confirmed by a second command, the device is active; then it is revoked.
+
+    Digits are taken as the device shows them, with a space; what are not six costs no try.
+    """
     with _inviting(data) as (inviting, uri):
         check = _join(tmp_path / "one", uri)
         assert inviting.stderr is not None
@@ -73,7 +76,9 @@ def test_a_device_joins_by_the_digits_that_it_shows(data: Path, tmp_path: Path) 
         wrong = run("enroll", "7", "--confirm", "000000" if check != "000000" else "000001", "--data", data)
         assert wrong.status == 1
         assert "2 tries are left" in wrong.err
-        confirmed = answer("enroll", "7", "--confirm", check, "--data", data)
+        for typed in (check[:5], check + "1", "digits", "", "١٢٣٤٥٦"):
+            assert "six digits" in run("enroll", "7", "--confirm", typed, "--data", data).err
+        confirmed = answer("enroll", "7", "--confirm", f" {check[:3]} {check[3:]} ", "--data", data)
         assert confirmed["status"] == "confirmed"
         out, _ = inviting.communicate(timeout=DEADLINE)
         assert msgspec.json.decode(out)["status"] == "confirmed"

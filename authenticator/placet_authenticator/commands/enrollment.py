@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -49,7 +48,7 @@ def enroll(run: Run, source: str, name: str | None, yes: bool, wait: bool) -> No
                 + ("" if active else "Confirm them there.")
             )
             if enrolled.token:
-                printing.line(f"Codes: placet code {shlex.quote(enrolled.token.label)}")
+                printing.line(f"Codes: placet code {printing.argument(enrolled.token.label)}")
         if wait and not active:
             active = await device.confirmed(enrolled.enrollment)
             if not active:
@@ -76,9 +75,12 @@ def enroll(run: Run, source: str, name: str | None, yes: bool, wait: bool) -> No
 @click.command()
 @opens_vault
 def devices(run: Run) -> None:
-    """Show the servers that this machine is a device of, and what each says now."""
+    """Show the servers that this machine is a device of, and what each says now.
 
-    async def job(device: Authenticator) -> list[dict[str, str]]:
+    One that is not confirmed yet is shown with the six digits to compare.
+    """
+
+    async def job(device: Authenticator) -> list[dict[str, str | None]]:
         rows = []
         for each in device.enrollments:
             try:
@@ -92,6 +94,7 @@ def devices(run: Run) -> None:
                     "origin": each.origin,
                     "name": each.device_name,
                     "status": status,
+                    "check": each.check if status == "pending" else None,
                     "enrolled_at": printing.timestamp(each.created_at),
                 }
             )
@@ -101,8 +104,8 @@ def devices(run: Run) -> None:
     if run.json:
         printing.as_json({"devices": rows})
     elif rows:
-        shown = ("device", "server", "origin", "name", "status")
-        printing.table(shown, [[row[column] for column in shown] for row in rows])
+        shown = ("device", "server", "origin", "name", "status", "check")
+        printing.table(shown, [[row[column] or "" for column in shown] for row in rows])
     else:
         printing.line("This vault is on no server yet. Start with: placet enroll URI")
 

@@ -27,6 +27,7 @@ from placet_server.domain.values import Application, Caller, Device, Enrollment,
 from placet_server.ports import Sql
 from placet_server.web.wire import rfc3339
 
+_CHECK_DIGITS: Final = 6
 _WAITING: Final = Sql(
     "enrollment_waiting",
     "SELECT id FROM enrollments WHERE user_id = ? AND status = 'redeemed' ORDER BY created_at DESC LIMIT 1",
@@ -176,7 +177,13 @@ async def enrollment_status(desk: Desk, *, tfa_id: int, id: str) -> Answer:  # n
 
 
 async def enrollment_confirm(desk: Desk, *, tfa_id: int, check: str, id: str | None = None) -> Answer:  # noqa: A002 - as above
-    """Confirm the device that waits for its six digits, so that it becomes active."""
+    """Confirm the device that waits for its six digits, so that it becomes active.
+
+    Spaces between them do not count, and what are not six digits costs none of the three tries.
+    """
+    check = "".join(check.split())
+    if not (len(check) == _CHECK_DIGITS and check.isascii() and check.isdigit()):
+        raise RefusedError("invalid_request", "Give the six digits that the device shows, such as 123456.")
     user = await desk.domain.users.by_tfa_id(DEFAULT_ORG, tfa_id)
     row = (id,) if id else await desk.store.row(_WAITING, (user.id,))
     if row is None:

@@ -211,7 +211,8 @@ class Enrollments:
                 return (await self._read(enrollment_id)).as_of(now)
             if not right and await self._wrong_check(invitation, now):
                 left = invitations.CHECKS_MAX - 1 - invitation.check_tries
-                detail = f"{left} tries are left." if left else "The enrolment is void: start again."
+                tries = "1 try is left" if left == 1 else f"{left} tries are left"
+                detail = f"{tries}." if left else "The enrolment is void: start again."
                 raise RefusedError("wrong_check", f"These are not the digits that the device shows. {detail}")
         raise RefusedError("unavailable", "Too much happens to this enrolment at once; try again.")
 
