@@ -116,7 +116,7 @@ def enroll(
     if check is not None:
         operator.show(operator.ask("enrollment confirm", tfa_id=tfa_id, check=check))
         return
-    if wait and not operator.settings.admin_socket.exists():
+    if wait and not operator.has_server():
         raise Trouble("No server runs on this data folder, so no device can answer: start it by `serve`.")
     opened = operator.ask("enrollment open", tfa_id=tfa_id, application=name, reason=reason)
     if png is not None or svg is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -105,11 +106,15 @@ def test_an_invitation_that_ends_badly_ends_the_wait_with_status_1(data: Path, t
 
 
 def test_waiting_needs_a_server(tmp_path: Path) -> None:
-    """Without a server no device can answer, and the command says so instead of waiting."""
+    """Without a server no device can answer, and the command says so instead of waiting; so after one was killed."""
     data = tmp_path / "data"
     answer("init", "--data", data)
     answer("application", "add", "shop", "--data", data)
     answer("user", "add", "--email", "ada@example.com", "--tfa-id", "7", "--data", data)
-    done = run("enroll", "7", "--wait", "--data", data)
-    assert done.status == 1
-    assert "start it by `serve`" in done.err
+    for left_behind in (False, True):
+        if left_behind:
+            with socket.socket(socket.AF_UNIX) as killed:
+                killed.bind(str(data / "admin.sock"))
+        done = run("enroll", "7", "--wait", "--data", data)
+        assert done.status == 1
+        assert "start it by `serve`" in done.err

@@ -53,6 +53,16 @@ class Operator:
         except (ConnectionError, TimeoutError) as error:
             raise Unusable(f"The server at {self.settings.data} did not answer: {error}.") from error
 
+    def has_server(self) -> bool:
+        """Whether a server runs on the data folder; one that was killed has left its socket behind."""
+        try:
+            ask(self.settings.admin_socket, "application list", {})
+        except (ConnectionError, TimeoutError, FileNotFoundError):
+            return False
+        except RefusedError:
+            pass  # it answers
+        return True
+
     def show(self, answer: Any) -> None:  # noqa: ANN401 - JSON
         """Print an answer: one line of JSON, or text for a person."""
         if self.as_json:
