@@ -54,7 +54,7 @@ async def test_dur_02_every_answered_code_arrives_though_the_server_is_killed(
     kept: dict[str, str] = {}
     async with vendor(take) as made:
         config.write_text(
-            f'[gateway.v]\ntype = "http_template"\nchannels = ["sms"]\nurl = "{made.url}"\ntimeout = 1\n'
+            f'[gateway.v]\ntype = "http_template"\nchannels = ["sms"]\nurl = "{made.url}"\ntimeout = 3\n'
             'form = { to = "{to}", text = "{text}" }\n'
         )
         for kill in range(KILLS + 1):

@@ -224,7 +224,7 @@ async def test_whk_04_dripping_and_endless_answers_end() -> None:
         except ConnectionError:
             return response
 
-    egress = Egress(allow=LOOPBACK, total=0.3)
+    egress = Egress(allow=LOOPBACK, total=1)
     async with receiver(drip) as hostile:
         with pytest.raises(EgressError) as refused:
             await egress.post(hostile.url, data=b"1", headers={})

@@ -95,7 +95,7 @@ async def test_never_does_one_message_wait_for_another_one_s_gateway(tmp_path: P
         for number in range(100):
             await desk.send(numbered(number))
         mailed = await desk.send(MAIL)
-        await desk.until(mailed, "sent", within=2)
+        await desk.until(mailed, "sent", within=7)  # theirs are given up after eight
 
 
 async def test_what_no_gateway_takes_is_tried_again_until_it_is_over(tmp_path: Path) -> None:
