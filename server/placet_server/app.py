@@ -226,7 +226,8 @@ def _parts(
     )
     bare = not (is_loopback(settings.host) or settings.tls_cert)
     peers = Peers(settings.trusted_proxy, bare=bare)
-    gate = Gate(clock, entropy, apilog, RateLimit(), peers, domain.credentials.opens)
+    strangers = settings.strangers_per_minute
+    gate = Gate(clock, entropy, apilog, RateLimit(), peers, domain.credentials.opens, strangers)
     application = _web(gate, hub, found, core, clock, entropy)
     kept = Kept(
         log=settings.keep_log,

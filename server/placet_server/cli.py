@@ -63,6 +63,7 @@ def init(operator: Operator) -> None:
 @click.option("--tls-key", type=PATH, help="PEM file with its private key.")
 @click.option("--egress-allow", multiple=True, metavar="CIDR", help="Own network that webhooks may reach.")
 @click.option("--egress-ca-file", type=PATH, help="Further certificate authorities for outgoing calls.")
+@click.option("--strangers-per-minute", type=int, help="Refused calls of one address.  [default: 60; 0: any]")
 @click.option("--keep-log", type=int, help="Days for which calls stay in the API log.  [default: 90]")
 @click.option("--keep-approvals", type=int, help="Days for which approval requests stay.  [default: 365]")
 @click.option("--keep-enrollments", type=int, help="Days for unused enrolments.  [default: 30]")

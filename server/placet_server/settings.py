@@ -68,6 +68,15 @@ class Settings(Struct, frozen=True, kw_only=True):
         bool,
         Meta(description="Keep messages in `messages.jsonl` where no gateway is set, on any address."),
     ] = False
+    strangers_per_minute: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Refused calls without a valid credential that one address (of IPv6 one /64) may make in a minute,"
+            " in bursts of twice as many; more are told 429; 0: any.",
+        ),
+    ] = 60
     keep_log: Annotated[
         int, Meta(ge=0, le=36_500, description="Days for which calls stay in the API log; 0: for ever.")
     ] = 90

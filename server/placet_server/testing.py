@@ -313,12 +313,19 @@ async def live_server(
     """Run a whole server on ``folder`` (made, or used again); it may reach receivers on loopback addresses.
 
     ``settings`` are those of ``Settings``; ``schedule`` (seconds) replaces that of webhook retries, ``gateways`` stand
-    beside those of the settings. With a clock that stands still nothing expires by itself and no long poll ends.
+    beside those of the settings. Strangers have no limit unless one is given: all callers share one address here. With a
+    clock that stands still nothing expires by itself and no long poll ends.
     """
     from placet_server import app  # everything: twins alone need none of it
     from placet_server.settings import Settings
 
-    chosen = Settings(**{"data": folder, "port": _port(folder), "egress_allow": ("127.0.0.0/8",), **settings})
+    usual = {
+        "data": folder,
+        "port": _port(folder),
+        "egress_allow": ("127.0.0.0/8",),
+        "strangers_per_minute": 0,
+    }
+    chosen = Settings(**{**usual, **settings})
     server = await app.build(
         chosen,
         clock or SystemClock(),

@@ -69,13 +69,14 @@ async def gated(
     policies: Policies | None = None,
     trusted: tuple[str, ...] = (),
     bare: bool = False,
+    strangers: int = 0,
 ) -> AsyncIterator[Gated]:
     """Serve the routes that each ``add(gated)`` adds."""
     store = await open_store(folder / "gate.db")
     app = web.Application()
     clock = ManualClock()
     apilog = ApiLog(store, ClearSealer(), every=0.05)
-    gate = Gate(clock, SeededEntropy(), apilog, RateLimit(), Peers(trusted, bare=bare))
+    gate = Gate(clock, SeededEntropy(), apilog, RateLimit(), Peers(trusted, bare=bare), strangers=strangers)
     listener = socket.create_server(("127.0.0.1", 0))
     shown = Gated(listener.getsockname()[1], gate, clock, store, apilog, app.router, PlainFace(policies))
     for each in add:

@@ -282,7 +282,13 @@ _ENROLL: Final = Doc(
     "Become a device",
     EnrolledAnswer,
     media=JOSE,
-    refusals=("enrollment_refused", "enrollment_ended", "reason_required", "unsupported_media_type"),
+    refusals=(
+        "enrollment_refused",
+        "enrollment_ended",
+        "reason_required",
+        "rate_limited",
+        "unsupported_media_type",
+    ),
     answer_headers=(NONCE_HEADER,),
     open="Devices come here without a key: a token of 256 bits opens one invitation once, within ten minutes.",
 )

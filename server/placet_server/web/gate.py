@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from placet_protocol.errors import ProtocolError
 from placet_server.domain.limits import RateLimit
-from placet_server.domain.networks import allowed
+from placet_server.domain.networks import allowed, source
 from placet_server.domain.refusals import Code, RefusedError
 from placet_server.domain.values import Caller, Scope
 from placet_server.faces import Face
@@ -34,6 +34,16 @@ from placet_server.web.wire import body, decode
 __all__ = ["Call", "Doc", "Gate", "Handler", "Route", "body", "decode"]
 
 UNAVAILABLE_RETRY: Final = 5
+_STRANGE: Final[frozenset[Code]] = frozenset(
+    {
+        "unauthorized",
+        "not_found",
+        "enrollment_refused",
+        "enrollment_ended",
+        "invalid_proof",
+    }
+)
+"""What somebody hears who guesses; nothing on which a caller with a good key or device depends."""
 _NO_FACTS: Final[dict[str, Any]] = {}
 JSON: Final = "application/json"
 _SERVER: Final = HEADERS["Server"]  # aiohttp's own tells versions
@@ -102,7 +112,11 @@ class Route(NamedTuple):
 
 
 class Gate:
-    """Takes every request of every face."""
+    """Takes every request of every face.
+
+    A network that was refused more than ``strangers`` times a minute for want of a credential hears that alone, in
+    bursts of twice as many; 0: any number. Who has a good credential is never in this count and costs it nothing.
+    """
 
     def __init__(
         self,
@@ -112,6 +126,7 @@ class Gate:
         rate: RateLimit,
         peers: Peers | None = None,
         opened: Callable[[str, int], Awaitable[bool]] | None = None,
+        strangers: int = 0,
     ) -> None:
         self.routes: Final[list[Route]] = []
         self.closing = False
@@ -120,6 +135,8 @@ class Gate:
         self._rate = rate
         self._peers = peers or Peers(())
         self._opened = opened
+        self._strangers = strangers
+        self._refused = RateLimit(seconds=60)
         self._boot = entropy.bytes(5).hex()
         self._count = itertools.count()
         self._waiting: set[asyncio.Event] = set()
@@ -225,8 +242,9 @@ class Gate:
                 call = Call(request_id, now, ip, caller)
                 response = await handler(request, call)
             except RefusedError as error:
-                code = error.code
-                response = face.refusal(request, error, request_id)
+                told = error if caller is not None else self._told(error, ip, now)
+                code = told.code
+                response = face.refusal(request, told, request_id)
             except Exception as error:  # noqa: BLE001 - whatever happens, the answer is the face's own
                 refusal = _refusal(error, request_id, path)
                 code = refusal.code
@@ -276,6 +294,19 @@ class Gate:
             raise RefusedError("forbidden", "This server answers by https only.")
         if self._opened is not None and face.name in FOREIGN and not await self._opened(face.name, now):
             raise RefusedError("not_found", "No credential opens this API: add one by `credential add`.")
+
+    def _told(self, error: RefusedError, ip: str, now: int) -> RefusedError:
+        """What a caller without a credential hears: why, or that there were too many such calls of late.
+
+        Counted when they are refused, and no call is turned away unseen: others behind the same address may be good.
+        """
+        if self._strangers and error.code in _STRANGE:
+            try:
+                what = "calls without a valid credential came from this address"
+                self._refused.take(source(ip), self._strangers, now, what)
+            except RefusedError as limited:
+                return limited
+        return error
 
     def _admit(self, caller: Caller | None, scope: Scope | None, ip: str, now: int) -> None:
         if caller is None:

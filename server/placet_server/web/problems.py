@@ -96,7 +96,7 @@ TABLE: Final[dict[Code, Problem]] = {
         "Wait for an answer, or cancel one.",
     ),
     "throttled": Problem(429, "Too many wrong codes for this subject.", "Wait `retry_after` seconds."),
-    "rate_limited": Problem(429, "Too many calls with this key.", "Wait `retry_after` seconds."),
+    "rate_limited": Problem(429, "Too many calls.", "Wait `retry_after` seconds."),
     "ip_not_allowed": Problem(
         403, "The credential may not be used from this address.", "Call from an address of its list."
     ),
