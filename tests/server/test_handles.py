@@ -78,6 +78,16 @@ def test_an_international_domain_has_one_form() -> None:
 
 
 @pytest.mark.parametrize(
+    "domain", ["straße.example", "STRAẞE.example", "βόλος.example", "na\u200cme.example"]
+)
+def test_a_domain_that_two_standards_read_differently_is_not_guessed(domain: str) -> None:
+    """What IDNA 2003 and 2008 take for two domains could be two people's; the ASCII form says which one is meant."""
+    with pytest.raises(RefusedError, match="ASCII form"):
+        canonical_email(f"ada@{domain}")
+    assert canonical_email("ada@xn--strae-oqa.example") == "ada@xn--strae-oqa.example"
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",

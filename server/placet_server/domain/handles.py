@@ -17,6 +17,8 @@ SEPARATORS: Final = str.maketrans("", "", " \t-.()/\u2010\u2012\u2013\u2014\u201
 _COUNTRY: Final = re.compile(r"(?:\+|00)?([1-9][0-9]{0,2})", re.ASCII)
 _LOCAL: Final = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# Other letters in IDNA 2003, which Python speaks, and letters of their own in IDNA 2008: straße.de is not strasse.de.
+_DEVIATING: Final = frozenset("ßς\u200c\u200d")
 _ITALY: Final = 39  # the leading zero of a fixed line belongs to the number
 
 
@@ -52,6 +54,8 @@ def canonical_phone(country_code: str | int, phone: str) -> tuple[int, str]:
 def canonical_email(text: str) -> str:
     """The address in lower case, its domain in IDNA ASCII form without a trailing dot; raises ``invalid_request``."""
     local, at, domain = unicodedata.normalize("NFKC", text[:321]).strip().lower().rpartition("@")
+    if not _DEVIATING.isdisjoint(domain):
+        raise RefusedError("invalid_request", "email: write its domain in its ASCII form, xn--….")
     try:
         ascii_domain = domain.removesuffix(".").encode("idna").decode("ascii")
     except UnicodeError:
