@@ -11,7 +11,8 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from placet_authenticator.calls import Calls, open_session
-from placet_authenticator.errors import UnreachableError
+from placet_authenticator.deciding import approve, deny
+from placet_authenticator.errors import ServerRefusedError, UnreachableError
 from placet_authenticator.inbox import Arrived, Connected, Lost
 from placet_authenticator.link import Link, Pace
 from placet_authenticator.records import Enrollment
@@ -46,6 +47,41 @@ async def test_psh_08_a_cut_line_is_mended_and_nothing_is_lost_or_shown_twice(tm
             assert device.state.connections[wire.url].state in {"socket", "poll"}
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "outcome"),
+    [("approve", "approve", "approved"), ("deny", "deny", "denied"), ("approve", "deny", "approved")],
+)
+async def test_an_answer_that_was_taken_but_never_heard_of_is_this_devices_own(
+    tmp_path: Path, first: str, second: str, outcome: str
+) -> None:
+    """Given again, by another process even, it is told as what it was: nobody else answered.
+
+    Who says no to what they had approved is told that it was approved.
+    """
+    async with line() as wire, live_server(tmp_path / "s", public_url=wire.url) as server:
+        wire.aim(server.app.listening)
+        key, user = await server.api_key(), await server.user()
+        async with authenticator(tmp_path / "a") as device:
+            await enrolled(server, device, user.tfa_id, key)
+            asked = await ask(server, user.tfa_id, key)
+            answers = {"approve": approve(asked["number"]), "deny": deny()}
+            await device.fetch()
+            wire.loses = b"/device/v1/decisions"
+            with pytest.raises(UnreachableError):
+                await device.decide(device.find(asked["id"]), answers[first])
+            wire.loses = None
+        async with authenticator(tmp_path / "a") as device:
+            await device.fetch()
+            trying = device.decide(device.find(asked["id"]), answers[second])
+            if first == second:
+                assert (await trying).outcome == outcome
+            else:
+                with pytest.raises(ServerRefusedError) as refused:
+                    await trying
+                assert refused.value.state == outcome
+            assert [(each.outcome, each.by) for each in device.state.history] == [(outcome, "this device")]
+
+
 async def test_psh_07_where_sockets_do_not_pass_polling_carries_everything(tmp_path: Path) -> None:
     """A proxy that refuses upgrades: requests come by long poll, at once, and are acknowledged."""
     async with line(sockets=False) as wire, live_server(tmp_path / "s", public_url=wire.url) as server:
@@ -58,7 +94,7 @@ async def test_psh_07_where_sockets_do_not_pass_polling_carries_everything(tmp_p
                 assert connected.transport == "poll"
                 for _ in range(2):
                     asked = await ask(server, user.tfa_id, key)
-                    assert (await until(events, Arrived, 2)).entry.rid == asked["id"]
+                    assert (await until(events, Arrived)).entry.rid == asked["id"]
                 wire.sockets = True
                 while (await until(events, Connected)).transport != "socket":
                     pass
