@@ -7,9 +7,10 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import aiohttp
+from msgspec import structs
 
 from placet_authenticator import enrolling
 from placet_authenticator.calls import Calls, RandomBytes, Signer
@@ -47,6 +48,9 @@ from placet_protocol.text import visible
 Clock = Callable[[], int]
 """Gives the time in ms UTC."""
 T = TypeVar("T")
+
+_DECISIONS: Final = "/device/v1/decisions"
+_SENT_MAX: Final = 4
 
 
 class Authenticator:
@@ -179,21 +183,22 @@ class Authenticator:
             jti=calls.new_id(),
             uv=verified,
         )
+        before = self._sending(entry, document)
         try:
-            taken = await calls.post_document("/device/v1/decisions", document)
+            taken = await calls.post_document(_DECISIONS, document)
         except ServerRefusedError as refused:
-            if refused.state is not None:
-                with contextlib.suppress(ProtocolError):
-                    self.absorb(ended(entry.origin, entry.rid, refused.state))
+            if refused.state is None:
+                raise
+            # An earlier answer may be what ended it: sent again, the very one that was taken gets its answer again.
+            for document in reversed(before):
+                with contextlib.suppress(ServerRefusedError):
+                    ours = self._taken(entry, await calls.post_document(_DECISIONS, document), document)
+                    if ours.outcome == "denied" or answer.verb == "approve":
+                        return ours
+            with contextlib.suppress(ProtocolError):
+                self.absorb(ended(entry.origin, entry.rid, refused.state))
             raise
-        outcome, reason = taken.get("status"), taken.get("reason")
-        if outcome not in {"approved", "denied"}:
-            raise UnreachableError("the server's answer has no outcome", "See what became of it: placet list")
-        self._decisions[entry.key] = document
-        self.absorb(
-            Closed(entry.origin, entry.rid, outcome, "this device", reason if isinstance(reason, str) else "")
-        )
-        return next(each for each in self.state.history if each.entry.key == entry.key)
+        return self._taken(entry, taken, document)
 
     async def confirmed(self, enrollment: Enrollment) -> bool:
         """Wait until the six digits of an enrolment were confirmed; False when it was turned down."""
@@ -242,6 +247,25 @@ class Authenticator:
         if len(by_name) == 1:
             return by_name[0]
         return _one(self.enrollments, prefix, lambda each: each.id, "device", "placet devices")
+
+    def _sending(self, entry: Entry, document: str) -> tuple[str, ...]:
+        """Keep an answer until it is known what became of it; gives the earlier ones of which that is not known."""
+        held = self.vault.get(Held, _record_id(*entry.key))
+        if held is None:
+            return ()
+        self.vault.replace(held, structs.replace(held, sent=(*held.sent, document)[-_SENT_MAX:]))
+        return held.sent
+
+    def _taken(self, entry: Entry, taken: dict[str, Any], document: str) -> Ended:
+        """Take in the server's answer to a decision of this device."""
+        outcome, reason = taken.get("status"), taken.get("reason")
+        if outcome not in {"approved", "denied"}:
+            raise UnreachableError("the server's answer has no outcome", "See what became of it: placet list")
+        self._decisions[entry.key] = document
+        self.absorb(
+            Closed(entry.origin, entry.rid, outcome, "this device", reason if isinstance(reason, str) else "")
+        )
+        return next(each for each in self.state.history if each.entry.key == entry.key)
 
     async def _fetch(self, link: Link) -> AuthenticatorError | None:
         try:

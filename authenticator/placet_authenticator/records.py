@@ -64,7 +64,10 @@ class Token(Struct, frozen=True):
 
 
 class Held(Struct, frozen=True):
-    """A request that this device has acknowledged and that waits for an answer: exactly the signed document."""
+    """A request that this device has acknowledged and that waits for an answer: exactly the signed document.
+
+    ``sent`` are signed answers of which it is not known whether the server took them.
+    """
 
     KIND: ClassVar[str] = "held"
 
@@ -72,6 +75,7 @@ class Held(Struct, frozen=True):
     device: str
     document: str
     arrived_at: int
+    sent: tuple[str, ...] = ()
 
 
 class Past(Struct, frozen=True):

@@ -10,10 +10,14 @@ from urllib.parse import urlsplit
 
 
 class Line:
-    """Forwards TCP from ``url`` to the target. ``cut`` ends all connections and refuses new ones until ``mend``."""
+    """Forwards TCP from ``url`` to the target. ``cut`` ends all connections and refuses new ones until ``mend``.
+
+    While ``loses`` is set, a connection that carries this text to the server ends when the server answers it.
+    """
 
     def __init__(self, *, sockets: bool = True) -> None:
         self.sockets = sockets
+        self.loses: bytes | None = None
         self.url = ""
         self.connections = 0
         self._target: tuple[str, int] | None = None
@@ -42,8 +46,11 @@ class Line:
             return
         there, back = await asyncio.open_connection(*self._target)
         self._open |= {writer, back}
+        lost = asyncio.Event()
         try:
-            await asyncio.gather(self._pump(reader, back, inspect=writer), self._pump(there, writer))
+            await asyncio.gather(
+                self._pump(reader, back, lost, inspect=writer), self._pump(there, writer, lost)
+            )
         finally:
             self._open -= {writer, back}
             back.close()
@@ -53,12 +60,17 @@ class Line:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        lost: asyncio.Event,
         inspect: asyncio.StreamWriter | None = None,
     ) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
                 if inspect is not None and not self.sockets and data.startswith(b"GET /device/v1/socket"):
                     inspect.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    break
+                if inspect is not None and self.loses is not None and self.loses in data:
+                    lost.set()
+                elif inspect is None and lost.is_set():
                     break
                 writer.write(data)
                 await writer.drain()
