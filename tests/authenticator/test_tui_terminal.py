@@ -68,7 +68,7 @@ def test_the_demo_in_a_terminal_is_the_app_and_leaves_nothing(tmp_path: Path) ->
         window.press("Enter")
         window.shows("There is one try")
         for digit in number[1].split():
-            window.type(digit)
+            window.press_and_see(digit)
             time.sleep(0.15)  # a hand's pace: faster keys are taken for a paste
         window.press("Enter")
         window.shows("Paid. Thank you!", "the receipt says approved")

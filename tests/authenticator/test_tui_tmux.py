@@ -25,7 +25,7 @@ def typed(window: Terminal, number: str) -> None:
     """Type a number as a hand does, and Enter."""
     for key in (*number, "Enter"):
         time.sleep(HAND)
-        window.press(key)
+        window.press_and_see(key)
 
 
 def wrong(number: str) -> str:

@@ -52,6 +52,12 @@ class Person:
             await asyncio.sleep(HAND)
             await asyncio.to_thread(self.window.press, key)
 
+    async def type(self, number: str) -> None:
+        """Type a number and look at each digit; then Enter."""
+        for key in (*number, "Enter"):
+            await asyncio.sleep(HAND)
+            await asyncio.to_thread(self.window.press_and_see, key)
+
     async def paste(self, text: str) -> None:
         """Paste a text as terminals do."""
         self.window.tmux("set-buffer", "-b", "pasted", text)
@@ -125,7 +131,7 @@ async def approve_and_deny(ada: Person, shop: Shop) -> None:
     await ada.sees("Pay 1 EUR?", "1 Inbox  1")
     await ada.press("Enter")
     await ada.sees("There is one try")
-    await ada.press(*first["number"], "Enter")
+    await ada.type(first["number"])
     await ada.sees("Approved by this device", "Nothing waits for you.")
     assert await shop.hears(first) == ("approved", "ok")
     second = await shop.asks("Sign in from a new computer?")

@@ -35,6 +35,12 @@ class Terminal:
         """Press keys by their tmux names."""
         self.tmux("send-keys", *keys)
 
+    def press_and_see(self, key: str) -> None:
+        """Press a key that changes the screen and wait until it has: what is read together with the next is a paste."""
+        before = self.screen()
+        self.press(key)
+        self.until(lambda: self.screen() != before)
+
     def type(self, text: str) -> None:
         """Type a text as it is."""
         self.tmux("send-keys", "-l", text)
