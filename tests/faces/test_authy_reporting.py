@@ -113,6 +113,24 @@ async def test_phone_verifications_are_told(authy: Authy) -> None:
     assert code not in repr(found)
 
 
+async def test_limits_of_phone_verifications_are_told(authy: Authy) -> None:
+    """More codes than a number may get, and more guesses than a person may make, have events of their own."""
+    base = "/protected/json/phones/verification"
+    for codes in (1, 2):
+        await authy.good("POST", f"{base}/start?{PHONE}&via=sms")
+        await authy.code(codes)
+        said = [await authy.send("GET", f"{base}/check?{PHONE}&verification_code=none") for _ in range(5)]
+    assert said[-1][0] == 429
+    said = [
+        await authy.send("POST", f"{base}/start?country_code=1&phone_number=2015550124") for _ in range(6)
+    ]
+    assert said[-1][0] == 429
+    told = names(await reported(authy, least=18))
+    assert told.count("too_many_phone_verifications") == 1
+    assert told.count("too_many_code_verifications") == 5
+    assert told.count("phone_verification_started") == 7
+
+
 async def test_an_answer_of_a_person_is_an_event(authy: Authy, tmp_path: Path) -> None:
     """Who approves makes ``one_touch_request_responded`` with the request's id and status, beside the calls."""
     user = await authy.ada()

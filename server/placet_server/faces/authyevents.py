@@ -19,7 +19,7 @@ from placet_server.web.wire import rfc3339
 ANSWERED: Final = "one_touch_request_responded"
 _SENT: Final = frozenset({"totp_token_sent", "totp_token_sent_via_call"})
 
-# By route and the face's code; None is a success.
+# By route and what the log keeps as code: the face's own, the core's where it refused, None for a success.
 _NAMES: Final[dict[tuple[str, str | None], str]] = {
     ("users/new", None): "user_added",
     ("users/{user}/remove", None): "user_removed",
@@ -31,7 +31,7 @@ _NAMES: Final[dict[tuple[str, str | None], str]] = {
     ("verify/{token}/{user}", "60019"): "token_invalid",
     ("verify/{token}/{user}", "60020"): "token_invalid",
     ("phones/verification/start", None): "phone_verification_started",
-    ("phones/verification/start", "60003"): "too_many_phone_verifications",
+    ("phones/verification/start", "too_many_codes"): "too_many_phone_verifications",
     ("phones/verification/check", None): "phone_verification_code_is_valid",
     ("phones/verification/check", "60022"): "phone_verification_code_is_invalid",
     ("phones/verification/check", "60023"): "phone_verification_not_found",
