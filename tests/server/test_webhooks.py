@@ -13,7 +13,6 @@ from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from placet_server.delivery.webhooks import SCHEDULE, retry_at
-from placet_server.ports import Sql, plan, step
 from placet_server.testing import SeededEntropy
 from support.answering import code_of, world
 from support.delivering import Delivering, scripted
@@ -240,101 +239,6 @@ async def test_whk_09_hanging_receivers_hold_up_nobody_else(delivering: Deliveri
         release.set()
         await until(delivering.empty)
         assert all(len(each.posts) == 20 for each in (one, two, three))
-
-
-async def test_callback_urls_are_signed_with_the_applications_secret(delivering: Delivering) -> None:
-    """A request's own callback URL gets the same event, signed whether the application has webhooks or not."""
-    async with scripted() as hook, scripted() as callback, delivering.running():
-        own = (await delivering.world.domain.applications.named("Acme")).secret or ""
-        await delivering.event(callback=callback.url + "/once")
-        await callback.count(1)
-        secret = await delivering.hook(hook.url)
-        event_id = await delivering.event(callback=callback.url + "/once")
-        await callback.count(2)
-        await hook.count(1)
-        for signed_by, (_, headers, body) in zip(
-            (own, own, secret), (*callback.posts, hook.posts[0]), strict=True
-        ):
-            Webhook(signed_by).verify(body, headers)
-        assert callback.posts[1][1]["webhook-id"] == hook.posts[0][1]["webhook-id"] == event_id
-
-
-async def test_key_03_a_damaged_row_stops_no_other(delivering: Delivering) -> None:
-    """A row whose seal was changed is given up; what else waits in the table is delivered, also behind it in its line."""
-    async with scripted() as target:
-        await delivering.hook(target.url)
-        damaged = await delivering.event("one", publish=False)
-        others = {
-            await delivering.event("one", publish=False),
-            await delivering.event("two", publish=False),
-        }
-        change = Sql("damage", "UPDATE outbox SET sealed = ? WHERE id = ?")
-        assert await delivering.world.store.write(plan(step(change, b"other bytes", damaged))) == 0
-        async with delivering.running():
-            await until(delivering.empty)
-        assert {headers["webhook-id"] for _, headers, _ in target.posts} == others
-
-
-async def test_a_new_secret_signs_what_still_waits(delivering: Delivering) -> None:
-    """What waits for a callback URL while the application's secret is replaced goes out under the new one."""
-    applications, world = delivering.world.domain.applications, delivering.world
-    async with scripted() as callback:
-        await delivering.event(callback=callback.url, publish=False)
-        before = (await applications.named("Acme")).secret
-        secret = (await applications.rotate_secret("Acme", world.now)).secret
-        assert secret is not None
-        assert secret != before
-        async with delivering.running():
-            await callback.count(1)
-        _, headers, body = callback.posts[0]
-        Webhook(secret).verify(body, headers)
-    assert await world.count("audit", "kind = 'application.secret_rotated'") == 1
-
-
-async def test_key_03_nothing_is_sent_unsigned(
-    delivering: Delivering, caplog: pytest.LogCaptureFixture
-) -> None:
-    """While the application's secret is damaged its callback waits; the operator's new secret sends it on."""
-    applications, world = delivering.world.domain.applications, delivering.world
-    damage = Sql("damage", "UPDATE applications SET sealed = ?")
-    await world.store.write(plan(step(damage, b"other bytes")))
-    applications.forget()
-    async with scripted() as callback, delivering.running() as dispatcher:
-        await delivering.event(callback=callback.url)
-        await until(partial(_attempts, delivering, 1))
-        assert "webhook secret damaged" in caplog.messages
-        assert callback.posts == []
-        secret = (await applications.rotate_secret("Acme", world.now)).secret
-        assert secret is not None
-        world.clock.advance(seconds=6)
-        dispatcher.wake()
-        await callback.count(1)
-        _, headers, body = callback.posts[0]
-        Webhook(secret).verify(body, headers)
-
-
-async def test_key_03_a_damaged_webhook_stops_no_revocation(
-    delivering: Delivering, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A device is revoked, for good, and told to the other endpoints; the damaged one is skipped and named."""
-    applications, world = delivering.world.domain.applications, delivering.world
-    phone = await world.enrol()
-    async with scripted() as bad, scripted() as good, delivering.running():
-        await delivering.hook(bad.url)
-        (damaged,) = await applications.webhooks("Acme")
-        await delivering.hook(good.url)
-        damage = Sql("damage", "UPDATE webhooks SET sealed = ? WHERE id = ?")
-        await world.store.write(plan(step(damage, b"other bytes", damaged.id)))
-        applications.forget()
-        revoked = await world.domain.devices.revoke(world.application.org, phone.device.id, "lost", world.now)
-        assert revoked.status == "revoked"
-        await good.count(1)
-        await until(delivering.empty)
-        assert json.loads(good.posts[0][2])["type"] == "device.revoked"
-        assert bad.posts == []
-    assert await world.count("devices", "id = ? AND status = 'revoked'", phone.device.id) == 1
-    assert "webhook secret damaged" in caplog.messages
-    assert {hook.id: hook.secret is None for hook in await applications.webhooks("Acme")}[damaged.id]
 
 
 async def test_whk_11_an_events_payload_is_thin(delivering: Delivering) -> None:
