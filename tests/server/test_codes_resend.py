@@ -165,3 +165,17 @@ async def test_no_address_binds_nothing(tmp_path: Path) -> None:
         again = await _resend(w, bound)
         assert (await check(w, again.value, code_id=again.id)).outcome == "mismatch"
         assert (await check(w, again.value, code_id=again.id, ip="2001:DB8:0::7")).outcome == "matched"
+
+
+async def test_what_is_forbidden_meanwhile_is_not_sent_again(tmp_path: Path) -> None:
+    """A resend asks the guard as the first code did: for the country now, and for each channel."""
+    async with world(tmp_path) as w:
+        old = await issue(w, channels=("sms", "voice"))
+        w.clock.advance(seconds=30)
+        w.application = await w.domain.applications.set_policies("Acme", {"code.channels": "voice"}, w.now)
+        new = await _resend(w, old)
+        assert new.channels == ("voice",)
+        w.clock.advance(seconds=30)
+        w.application = await w.domain.applications.set_policies("Acme", {"code.countries": "+44"}, w.now)
+        assert await code_of(_resend(w, new)) == "country_not_allowed"
+        assert (await w.domain.codes.get(w.caller, new.id, w.now)).status == "live"

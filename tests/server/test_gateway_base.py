@@ -159,3 +159,24 @@ async def test_reports_are_read_safely() -> None:
     async with logged() as lines:
         assert Carrier(Broken()).read_report(report) is None
     assert "report_not_read" in lines.getvalue()
+
+
+class Clinging(RecordingGateway):
+    """A gateway whose clean-up waits for the other side, as that of many clients does."""
+
+    async def send(self, message: Outgoing) -> Carried:
+        """Hang, and hang again when that is ended."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.Event().wait()
+        return await super().send(message)
+
+
+async def test_otp_15_a_clean_up_that_hangs_is_left_too() -> None:
+    """What a plug-in does when its time is over cannot keep the message from the next gateway."""
+    carrier = Carrier(Clinging(), timeout=0.05)
+    async with asyncio.timeout(2):
+        carried = await carrier.send(outgoing())
+    assert (carried.outcome, carried.unsure) == ("later", True)
+    assert carrier.counts.timeouts == 1

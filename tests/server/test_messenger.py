@@ -280,3 +280,18 @@ async def test_a_message_of_a_removed_application_goes_nowhere(tmp_path: Path) -
             await desk.later(30)
             await desk.until(message_id, "failed")
         assert gateway.sent == []
+
+
+async def test_a_code_that_ends_while_a_gateway_hangs_goes_to_no_other(tmp_path: Path) -> None:
+    """Cancelled under way, or reported as delivered after all: the next gateway does not get the message."""
+    slow, good = FaultGateway("slow", ["hang"]), RecordingGateway("good")
+    async with world(tmp_path) as made, post(made, slow, good, deadline=0.3) as desk:
+        issued = await desk.code()
+        reported = await desk.send(numbered(1))
+        await slow.count(2)
+        await made.domain.codes.cancel(made.caller, issued.id, made.now)
+        await desk.report(next(each for each in slow.sent if each.id == reported), "delivered")
+        await desk.idle()
+        assert (await desk.info(issued.message_id)).status == "expired"
+        assert (await desk.info(reported)).status == "delivered"
+        assert good.sent == []

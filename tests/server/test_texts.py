@@ -111,6 +111,7 @@ def test_html_of_a_mail_says_what_the_text_says() -> None:
         ("email",), hostile, template="<script>{code}\n{app}", subject="a\r\nBcc: x@y.zz {app}"
     )["email"]
     assert made.html
+    assert made.html.startswith('<!DOCTYPE html><html lang="en-US">')
     assert "<script>" not in made.html
     assert "&lt;b&gt;&amp;" in made.html
     assert made.subject == "a Bcc: x@y.zz <b>&\"'"
@@ -153,3 +154,21 @@ def test_the_nearest_language_is_found(tag: str, known: str) -> None:
 def test_parts_are_counted_as_the_network_does(text: str, parts: int) -> None:
     """160 septets or 70 UTF-16 units in one part, 153 or 67 in each of several."""
     assert segments.parts(text) == parts
+
+
+@pytest.mark.parametrize("tag", LANGUAGES)
+def test_a_name_in_other_letters_is_shown(tag: str) -> None:
+    """One part says whose code it is, also where the language's own words would need the small alphabet."""
+    text = code_texts(("sms",), Facts("123456", "Яндекс", 0, 600_000), tag=tag)["sms"].text
+    assert "Яндекс" in text
+    assert "123456" in text
+    assert segments.parts(text) == 1
+
+
+@pytest.mark.parametrize("code", ["[" * 32, "€1{}~|\\^" * 4])
+def test_a_code_of_rare_characters_fits_one_part(code: str) -> None:
+    """Characters that take two places of the small alphabet are counted as two; the name gives way."""
+    facts = Facts(code, "The Northwind Trading Company of Utrecht and Rotterdam", 0, 600_000)
+    text = code_texts(("sms",), facts, origin="login.northwind.example")["sms"].text
+    assert code in text
+    assert segments.parts(text) == 1

@@ -133,3 +133,16 @@ async def test_a_verification_is_seen_by_its_deliverer(tmp_path: Path) -> None:
         started = await _start(w)
         assert started.message_id in {due.id for due in await w.domain.messages.due(w.now)}
         assert (await due_of(w, issued)).code == issued.value
+
+
+async def test_after_a_resend_the_code_that_counts_goes_again(tmp_path: Path) -> None:
+    """A verification's code may be resent like any other; who asks again gets the new one."""
+    async with world(tmp_path) as w:
+        first = await _start(w)
+        w.clock.advance(seconds=31)
+        second = await w.domain.codes.resend(w.caller, first.id, w.now)
+        third = await _start(w)
+        assert (third.repeated, third.id, third.code) == (True, second.id, second.value)
+        assert (
+            await w.domain.phone_verifications.check(w.caller, ANA, third.code, w.now)
+        ).outcome == "matched"

@@ -64,6 +64,12 @@ class Post:
                     return info
                 await asyncio.sleep(0.005)
 
+    async def idle(self) -> None:
+        """Wait until no message is in a gateway's hands."""
+        async with asyncio.timeout(30):
+            while self.messenger._busy:  # noqa: ASYNC110 - nothing tells when the last one is done
+                await asyncio.sleep(0.005)
+
     async def report(self, message: Outgoing, state: Any) -> bool:
         """What a gateway says of a message that it was given."""
         assert message.report_url is not None

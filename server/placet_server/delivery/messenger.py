@@ -202,9 +202,11 @@ class Messenger:
             await self._messages.failed(due, "No gateway carries it any more.", now)
             return
         tried, reason, left = list(due.tried), "", False
-        for channel, name in routes:
+        for number, (channel, name) in enumerate(routes):
             if self._clock.now() >= due.expires_at:
                 break
+            if number and not await self._messages.is_wanted(due.id):
+                return  # while a gateway was asked, its code ended or its delivery was reported
             carried = await self._ways.send(name, self._outgoing(due, channel, name))
             now = self._clock.now()
             if carried.outcome == "accepted":

@@ -179,10 +179,13 @@ class Codes:
             raise RefusedError(
                 "too_many_codes", "The last code is still on its way.", retry_after=-(-wait // 1000)
             )
+        kept = await self._drafting.again(caller, kept)
         new = self._ids.new(now)
+        value = draw(kept.shape, self._entropy)
+        if kept.value is not None:
+            kept = structs.replace(kept, value=value)  # what is repeated is the code that counts
         wish = self._drafting.bound(caller, kept, row[6], new, ip=row[9], tries=row[2], left=row[3])
         ends = Taken(step(_END, "replaced", code_id, now, row[3]), "ended")
-        value = draw(kept.shape, self._entropy)
         return await self._write(caller, new, wish, value, now, ip, self._withdrawn(row, now), [ends])
 
     async def repeat(
@@ -205,9 +208,8 @@ class Codes:
         value = kept.value
         if value is None or kept.destination is None:
             raise RefusedError("invalid_request", "This code cannot be sent again; ask for a new one.")
-        if channels:
-            channels = self._guard.channels(caller, kept.destination, channels)
-            kept = structs.replace(kept, channels=channels)
+        channels = self._guard.channels(caller, kept.destination, channels or kept.channels)
+        kept = structs.replace(kept, channels=channels)
         prepared = self._drafting.message(caller, kept, value, code_id, row[4], now, ip)
         issued = _issued(kept, code_id, value, row[4], row[2], prepared.id)
         guards = [Taken(step(_CARRY, prepared.id, code_id, now), "ended"), *prepared.taken]

@@ -111,6 +111,17 @@ class Drafting:
         purpose = codekeys.of_purpose(self._sealer, kept.purpose)
         return Wish(kept, user_id, lookup, subject or lookup, purpose, ip, tries, left)
 
+    async def again(self, caller: Caller, kept: Kept) -> Kept:
+        """What is kept of a code, by those of its channels that still may and can; raises as ``Codes.issue``."""
+        if kept.destination is None or not kept.channels:
+            return kept
+        asked = CodeDraft(channels=kept.channels)
+        to, other, channels = await self._reached(caller, asked, kept.destination, kept.other)
+        other_address = "" if other is None else other.address
+        return structs.replace(
+            kept, kind=to.kind, address=to.address, channels=channels, other_address=other_address
+        )
+
     def message(
         self, caller: Caller, kept: Kept, value: str, code_id: str, expires_at: int, now: int, ip: str
     ) -> Prepared:

@@ -65,6 +65,7 @@ _CLAIM: Final = Sql(
     "UPDATE messages SET status = 'sending', attempts = attempts + 1, due_at = ?, updated_at = ?"
     " WHERE id = ? AND attempts = ? AND due_at IS NOT NULL AND expires_at > ?",
 )
+_WANTED: Final = Sql("message_wanted", "SELECT 1 FROM messages WHERE id = ? AND status = 'sending'")
 _ACCEPTED: Final = Sql(
     "message_accepted",
     "UPDATE messages SET status = 'sent', channel = ?, gateway = ?, reference = ?, reason = NULL, due_at = NULL,"
@@ -308,6 +309,10 @@ class Messages:
             await self.expire(now)
         return False
 
+    async def is_wanted(self, message_id: str) -> bool:
+        """Whether a message that was claimed is still to be sent."""
+        return await self._store.row(_WANTED, (message_id,)) is not None
+
     async def accepted(self, due: Due, channel: Channel, gateway: str, reference: str, now: int) -> None:
         """A gateway took it; ``reference`` is the gateway's own id. Text and destination stay until it is reported."""
         sent = step(_ACCEPTED, channel, gateway, reference, now, due.id)
@@ -337,12 +342,6 @@ class Messages:
             kept = messagerows.recipient(self._sealer, due)
             await self._ended(due, state, step(_REPORTED, state, now, kept, message_id), now)
         return True
-
-    async def carried(self, message_id: str, secret: str) -> Due | None:
-        """A message that a gateway fetches by its secret address, until it is reported or over; else None."""
-        good = self._is_secret(message_id, secret)
-        row = await self._store.row(_ONE, (message_id,)) if good and is_id(message_id) else None
-        return None if row is None else messagerows.due(self._sealer, row)
 
     async def expire(self, now: int) -> None:
         """End what was not sent in time, and erase the texts of what nobody reported."""

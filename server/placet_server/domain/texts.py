@@ -91,7 +91,7 @@ def code_texts(
         elif channel == "email":
             body = render(template or words.mail, facts)
             title = _filled(subject or words.subject, facts.code, facts.app, facts)
-            made[channel] = Text(body, " ".join(title.split()), html(body, facts.code))
+            made[channel] = Text(body, " ".join(title.split()), html(body, facts.code, tag))
         elif channel == "sms":
             text = _one_part(words.text, facts, last) if template is None else render(template, facts) + last
             made[channel] = Text(text)
@@ -100,18 +100,19 @@ def code_texts(
     return made
 
 
-def html(body: str, code: str) -> str:
-    """A plain HTML page of an e-mail's text, its code large where it stands alone."""
+def html(body: str, code: str, tag: str = "") -> str:
+    """A plain HTML page of an e-mail's text in the language of the tag, its code large where it stands alone."""
     paragraphs = []
     for paragraph in body.split("\n\n"):
         style = ' style="font:bold 28px monospace;letter-spacing:4px"' if paragraph == code else ""
         paragraphs.append(f"<p{style}>{escape(paragraph).replace(chr(10), '<br>')}</p>")
-    return f"<!DOCTYPE html><html><body>{''.join(paragraphs)}</body></html>"
+    language = f' lang="{escape(tag)}"' if tag else ""
+    return f"<!DOCTYPE html><html{language}><body>{''.join(paragraphs)}</body></html>"
 
 
 def _one_part(template: str, facts: Facts, last: str) -> str:
     """The text in one part: the application's name gives way, and where there is no room for words, they do."""
-    template, app = _fitted(template, facts.app, len(facts.code) + len(_minutes(facts)) + len(last))
+    template, app = _fitted(template, facts.app, size(facts.code + last)[0] + len(_minutes(facts)))
     return _filled(template, facts.code, app, facts) + last
 
 
@@ -120,8 +121,10 @@ def _fitted(template: str, app: str, others: int) -> tuple[str, str]:
     """A template and as much of a name as fit beside so many other characters; the name may cost no second alphabet."""
     fixed = _PLACE.sub("", template)
     gsm = is_gsm(fixed)
-    if gsm:
+    if gsm and folded(app).strip():
         app = folded(app)
+    elif gsm:  # a name in other letters: better it alone in their alphabet than words without a name
+        template, gsm, fixed = _SHORT, False, _PLACE.sub("", _SHORT)
     one = ONE_GSM if gsm else ONE_UCS2
     room = one - size(fixed)[0] - others
     if room < min(len(app), _NAME_MIN):

@@ -38,6 +38,8 @@ _PHONE_SENDER: Final = re.compile(r"\+?[0-9]{1,15}|[A-Za-z0-9][A-Za-z0-9 .&_'-]{
 # C0 without the line feed, DEL, C1, and halves of surrogate pairs: no channel carries them, and some end a field.
 _CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _SHORTEST_SECRET: Final = 4
+_SLACK: Final = 0.4
+"""Seconds behind the deadline that a gateway has to clean up, before its clean-up is ended, too."""
 _PATIENCE: Final = 3
 _REST: Final = 30.0
 
@@ -129,7 +131,11 @@ class Carrier:
             return Carried("refused", reason=fault)
         handed = False
         try:
-            async with asyncio.timeout(self.deadline), self._places:
+            async with (
+                asyncio.timeout(self.deadline + _SLACK),
+                asyncio.timeout(self.deadline),
+                self._places,
+            ):
                 handed = True
                 return await self._gateway.send(message)
         except TimeoutError:

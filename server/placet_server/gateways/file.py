@@ -49,6 +49,7 @@ class FileGateway:
         self.path: Final = settings.path or kit.data / FILE_NAME
         self._clock: Final[Clock] = kit.clock
         self._file: int | None = None
+        self._cut = False
 
     async def send(self, message: Outgoing) -> Carried:
         """Append one line in one write, so that lines of several processes stay whole."""
@@ -63,10 +64,14 @@ class FileGateway:
             message.language,
             message.gender,
         )
+        written = (b"\n" if self._cut else b"") + msgspec.json.encode(line) + b"\n"
         try:
-            os.write(self._opened(), msgspec.json.encode(line) + b"\n")
+            count = os.write(self._opened(), written)
         except OSError as error:
             return Carried("later", reason=f"the file cannot be written: {error.strerror}")
+        self._cut = count < len(written)  # on a disk that is full; the next line begins anew
+        if self._cut:
+            return Carried("later", reason="the disk of the file is full")
         return Carried("accepted", message.id)
 
     async def close(self) -> None:
