@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -283,7 +284,11 @@ async def test_tokens_are_added_from_a_picture_or_stdin_and_removed(person: Pers
     )
     assert added.status == 0
     assert len((await person.run("code", "mail")).out.strip()) == 8
-    assert (await person.run("token", "remove", "bank")).status == 0
+    odd = await person.run("token", "add", "-", stdin="otpauth://totp/--list:ann?secret=JBSWY3DPEHPK3PXP\n")
+    told = shlex.split(odd.out.partition("Its codes: placet ")[2])
+    assert re.fullmatch(r"\d{6}\n", (await person.run(*told)).out), "what is told to type works as it stands"
+    for name in ("bank", "--list"):
+        assert (await person.run("token", "remove", "--", name)).status == 0
     names = [each["name"] for each in (await person.run("code", "--list", "--json")).json["tokens"]]
     assert names == ["Mail:ann"]
 

@@ -9,7 +9,10 @@ from textual._xterm_parser import XTermParser
 from textual.widgets._footer import FooterKey
 
 from placet_authenticator.deciding import Answer
-from support.desks import Desk, answers_kept, desk, enrollment, held, look
+from placet_authenticator.inbox import Arrived, Closed
+from placet_authenticator.tui import approval_screen
+from support import parties
+from support.desks import Desk, answers_kept, desk, enrollment, entry, held, look
 
 SIZES = [(60, 16), (80, 24), (140, 45)]
 
@@ -44,23 +47,29 @@ async def test_num_05_no_word_and_no_held_key_denies(tmp_path: Path, given: list
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 async def test_num_05_no_double_click_denies(
-    tmp_path: Path, given: list[Answer], size: tuple[int, int]
+    tmp_path: Path, given: list[Answer], size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reasons come up under the mouse that clicked; a second click at once does nothing, nor does the footer."""
+    monkeypatch.setattr(approval_screen, "READ_SECONDS", 60.0)  # on a busy machine two clicks take their time
     async with desk(tmp_path / "home", [enrollment(), held()], size=size) as here:
         await look(here)
         await here.until(lambda: not here.app.screen.query_one("#deny").disabled)
         button = here.app.screen.query_one("#deny").region
-        await here.until(lambda: deny_key(here))
-        footer = deny_key(here)[0].region
-        places = [(button.x + 2, line) for line in button.line_range] + [(footer.x + 1, footer.y)]
-        for place in places:
-            for _ in range(3):
+        for place in [(button.x + 2, line) for line in button.line_range]:
+            await here.pilot.click(offset=place)
+            await here.until(lambda: here.shows("Why do you deny it?"))
+            for _ in range(2):
                 await here.pilot.click(offset=place)
             await here.pilot.pause()
-            assert here.shows("Why do you deny it?")
             assert given == []
             await here.press("escape")
+            await here.until(lambda: here.shows("Type the 3 digits"))
+        for _ in range(3):
+            await here.until(lambda: deny_key(here) and deny_key(here)[0].region)
+            await here.pilot.click(offset=deny_key(here)[0].region.offset)
+        await here.pilot.pause()
+        assert here.shows("Why do you deny it?")
+        assert given == []
 
 
 async def test_num_05_a_key_is_judged_by_its_own_moment(tmp_path: Path, given: list[Answer]) -> None:
@@ -90,6 +99,23 @@ async def test_num_05_escape_wins_over_an_enter_that_came_with_it(
         await here.pilot.pause()
         assert given == []
         assert not here.shows("Enter approves")
+
+
+async def test_num_05_nothing_comes_to_lie_over_the_request_that_is_read(tmp_path: Path) -> None:
+    """Its own announcement goes when it is opened; of others only bell and count tell, also behind the help."""
+    second = entry(rid="0190c1f1-ffff", msg="Buy a ship?")
+    async with desk(tmp_path / "home", [enrollment()]) as here:
+        await here.hear(Arrived(entry()))
+        assert len(here.toasts()) == 1
+        await look(here)
+        assert here.toasts() == []
+        await here.hear(Arrived(second))
+        await here.press("question_mark")
+        await here.hear(Closed(parties.ORIGIN, "0190c1f1-ffff", "cancelled", "the application"))
+        assert here.toasts() == []
+        await here.press("escape", "escape")
+        assert here.shows("Withdrawn")
+        assert here.shows("Buy a ship?")
 
 
 async def test_num_05_no_button_can_be_reached_by_keys(tmp_path: Path, given: list[Answer]) -> None:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from textual import on
 from textual.app import App
+from textual.screen import Screen
 
+from placet_authenticator.inbox import Entry
 from placet_authenticator.tui import toasts
 from placet_authenticator.tui.messages import RequestArrived, RequestEnded
 from placet_authenticator.tui.toasts import Toast
+
+
+class Reading(Screen[None]):
+    """A screen on which one request is read and answered: no words of another one come to lie over it."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__()
+        self.entry: Final = entry
 
 
 class Announcing(App[None]):
@@ -22,8 +34,13 @@ class Announcing(App[None]):
     @on(RequestArrived)
     def _arrived(self, message: RequestArrived) -> None:
         self.bell()
-        self.toast(toasts.arrived(message.entry))
+        if not self._reads_another(message.entry):
+            self.toast(toasts.arrived(message.entry))
 
     @on(RequestEnded)
     def _ended(self, message: RequestEnded) -> None:
-        self.toast(toasts.ended(message.ended))
+        if not self._reads_another(message.ended.entry):
+            self.toast(toasts.ended(message.ended))
+
+    def _reads_another(self, entry: Entry) -> bool:
+        return any(isinstance(each, Reading) and each.entry.key != entry.key for each in self.screen_stack)

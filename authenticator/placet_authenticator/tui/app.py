@@ -216,6 +216,7 @@ class PlacetApp(Themed, Announcing):
     @on(RequestOpened)
     def _request_opened(self, message: RequestOpened) -> None:
         if self._opened is not None:
+            self.clear_notifications()  # they would lie over its buttons
             self.push_screen(screens.approval(self, message.entry))
             self.run_worker(self._opened.seen(message.entry), group="seen")
 

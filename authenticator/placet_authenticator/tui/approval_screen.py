@@ -10,12 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Button, Footer, Static
 
 from placet_authenticator.deciding import Answer, approve, deny
 from placet_authenticator.inbox import Entry
+from placet_authenticator.tui.announcing import Reading
 from placet_authenticator.tui.answer_panel import AnswerPanel, State
 from placet_authenticator.tui.details import RequestDetails
 from placet_authenticator.tui.messages import AnswerFailed, AnswerGiven
@@ -39,7 +39,7 @@ WIDE: Final = 76
 """From this many columns on the age is shown beside the time that is left."""
 
 
-class ApprovalScreen(Screen[None]):
+class ApprovalScreen(Reading):
     """Shows a request and takes the answer; it closes when the request is over, whoever ended it.
 
     ``moment_of`` gives the seconds at which an event came, on a clock that only goes forward.
@@ -62,8 +62,7 @@ class ApprovalScreen(Screen[None]):
     ]
 
     def __init__(self, entry: Entry, moment_of: Callable[[events.Event], float]) -> None:
-        super().__init__()
-        self._entry = entry
+        super().__init__(entry)
         self._moment_of = moment_of
         self._typed = Typed(entry.digits)
         self._state: State = "asking"
@@ -80,8 +79,8 @@ class ApprovalScreen(Screen[None]):
         with Horizontal(id="asks"):
             yield Static(id="who", markup=False)
             yield Static(id="left", markup=False)
-        yield RequestDetails(self._entry, own_facts(self._entry))
-        yield AnswerPanel(self._entry.application, self._typed)
+        yield RequestDetails(self.entry, own_facts(self.entry))
+        yield AnswerPanel(self.entry.application, self._typed)
         yield Footer()
 
     @property
@@ -91,7 +90,7 @@ class ApprovalScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Follow what the app knows."""
-        who = Content.assemble((self._entry.application, "bold"), " asks")
+        who = Content.assemble((self.entry.application, "bold"), " asks")
         self.query_one("#who", Static).update(who)
         self.watch(self.app, "inbox", self._follow, init=False)
         self.watch(self.app, "now", self._draw)
@@ -113,16 +112,16 @@ class ApprovalScreen(Screen[None]):
         if not (event.is_printable or event.key in {"enter", "backspace"}):
             return
         at = self._moment_of(event)
-        if self._dead(at):
-            if self._state != "denying":
-                event.stop()
-            elif event.key != "q":
-                event.stop()
-                self._sleep(READ_SECONDS)
+        if self._state != "denying" and self._dead(at):
+            event.stop()
         elif self._typed.hasty(at):
             event.stop()
             if self._state == "denying":
                 self._become("asking")
+        elif self._dead(at):
+            if event.key != "q":
+                event.stop()
+                self._sleep(READ_SECONDS)
         elif not self._goes_on(event):
             event.stop()
         self._draw()
@@ -242,7 +241,7 @@ class ApprovalScreen(Screen[None]):
 
     def _give(self, answer: Answer) -> None:
         self._become("sending")
-        self.post_message(AnswerGiven(self, self._entry, answer))
+        self.post_message(AnswerGiven(self, self.entry, answer))
 
     def _become(self, state: State, trouble: str = "") -> None:
         before, self._state, self._trouble = self._state, state, trouble
@@ -255,13 +254,13 @@ class ApprovalScreen(Screen[None]):
 
     def _follow(self) -> None:
         app = cast("Host", self.app)
-        if self.app.screen is self and not self._over and app.inbox.find(self._entry.key) is None:
+        if self.app.screen is self and not self._over and app.inbox.find(self.entry.key) is None:
             self._over = True
             self.dismiss()
 
     def _draw(self) -> None:
         app = cast("Host", self.app)
-        entry, now = self._entry, app.now + app.inbox.offset(self._entry.origin)
+        entry, now = self.entry, app.now + app.inbox.offset(self.entry.origin)
         left_ms = entry.expires_at - now
         age = f"asked {ago(now - entry.created_at)} ago   " if self.size.width >= WIDE else ""
         style = "$text-error bold" if left_ms < URGENT_MS else "$text-accent bold"
