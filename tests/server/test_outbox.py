@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from placet_server.domain.outbox import rfc3339
+from placet_server.domain.outbox import event, rfc3339
 from placet_server.ports import Sql, plan, step
+from placet_server.testing import ClearSealer
 from support.answering import world
 
 
@@ -73,6 +74,27 @@ async def test_a_row_is_claimed_by_one(tmp_path: Path) -> None:
         await outbox.done(again.id, "another")
         assert await outbox.several([item.id]) == []
         assert await outbox.next_due() is None
+
+
+async def test_whk_06_events_of_one_millisecond_keep_their_order(tmp_path: Path) -> None:
+    """What was committed first leaves first, though both have one time, or the second call even came in earlier."""
+    async with world(tmp_path) as w:
+        await w.domain.applications.add_webhook("Acme", "https://acme.example/hook", w.now)
+        application = await w.domain.applications.named("Acme")
+        outbox = w.domain.outbox
+        for number in range(100):
+            for kind, at in (("first", w.now), ("second", w.now), ("third", w.now - 1)):
+                steps = event(ClearSealer(), w.entropy, application, kind, f"thing {number}", {}, at)
+                await w.store.write(plan(*steps, guards=0))
+        items = {item.subject: item for item in await outbox.due(w.now, 1_000)}
+        assert len(items) == 100
+        for item in items.values():
+            told = []
+            while head := await outbox.head(item):
+                assert head.body is not None
+                told.append(json.loads(head.body.payload)["type"])
+                await outbox.done(head.id)
+            assert told == ["first", "second", "third"]
 
 
 async def test_a_swapped_body_does_not_open(tmp_path: Path) -> None:

@@ -22,6 +22,13 @@ _ADD: Final = Sql(
     "INSERT INTO outbox (id, kind, subject, target, attempts, due_at, created_at, sealed)"
     " VALUES (?, ?, ?, ?, 0, ?, ?, ?)",
 )
+# Neither its time nor its id tells an event's place: two share a millisecond, and a time is that of the call's arrival.
+_ADD_EVENT: Final = Sql(
+    "outbox_add_event",
+    "INSERT INTO outbox (id, kind, subject, target, attempts, due_at, created_at, sealed, turn)"
+    " VALUES (?, 'webhook', ?, ?, 0, ?, ?, ?,"
+    " (SELECT coalesce(max(turn), 0) + 1 FROM outbox WHERE kind = 'webhook' AND subject = ?))",
+)
 _COLUMNS: Final = "id, kind, subject, target, attempts, due_at, created_at, sealed"
 _DUE: Final = Sql(
     "outbox_due",
@@ -35,7 +42,7 @@ _CLAIM: Final = Sql(
 _HEAD: Final = Sql(
     "outbox_head",
     f"SELECT {_COLUMNS} FROM outbox WHERE kind = 'webhook' AND subject = ? AND target = ?"  # noqa: S608 - as above
-    " ORDER BY created_at, id LIMIT 1",
+    " ORDER BY turn, created_at, id LIMIT 1",
 )
 _POSTPONE: Final = Sql("outbox_postpone", "UPDATE outbox SET due_at = ? WHERE id = ?")
 _DONE: Final = Sql("outbox_done", "DELETE FROM outbox WHERE id = ?")
@@ -104,7 +111,7 @@ class Outbox:
         return None if row is None else row[0]
 
     async def head(self, item: Item) -> Item | None:
-        """The oldest webhook row of the same subject and target: what must be delivered first."""
+        """The webhook row of the same subject and target that was committed first: what must be delivered first."""
         row = await self._store.row(_HEAD, (item.subject, item.target))
         return None if row is None else self._item(row)
 
@@ -172,14 +179,14 @@ def event(
         row_id = event_id if number == 0 else f"{event_id}.{number}"
         body = WebhookBody(url, event_id, application.id, payload)
         sealed = sealer.seal("hook", "outbox", row_id, msgspec.msgpack.encode(body))
-        steps.append(step(_ADD, row_id, "webhook", subject, target, now, now, sealed))
+        steps.append(step(_ADD_EVENT, row_id, subject, target, now, now, sealed, subject))
     return tuple(steps)
 
 
 def announce(bus: Bus, written: Plan) -> None:
     """Wake the delivery for the outbox rows of a plan that was written."""
     for each in written.steps:
-        if each.sql is _ADD:
+        if each.sql is _ADD or each.sql is _ADD_EVENT:
             bus.publish("outbox", str(each.params[0]))
 
 

@@ -271,10 +271,11 @@ CREATE TABLE outbox (
     attempts BIGINT NOT NULL DEFAULT 0,
     due_at BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
-    sealed BLOB
+    sealed BLOB,
+    turn BIGINT NOT NULL DEFAULT 0  -- of an event: the place among those of its subject that are left
 ) WITHOUT ROWID;
 CREATE INDEX outbox_due ON outbox (due_at);
-CREATE INDEX outbox_webhooks_in_order ON outbox (subject) WHERE kind = 'webhook';
+CREATE INDEX outbox_webhooks_in_order ON outbox (subject, turn) WHERE kind = 'webhook';
 
 -- What a device has confirmed to hold: an approval request or a notice.
 CREATE TABLE acks (
