@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 from msgspec import Struct
 
 from placet_server.domain.segments import is_gsm
+from placet_server.domain.senders import fits_phones
 from placet_server.ports import Channel, Clock
 
 _WEB_ADDRESS: Final = re.compile(r"https?://[^/?#@\\\s]+([/?][^#\s\\]*)?", re.ASCII)
@@ -60,6 +61,11 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     def gsm(self) -> bool:
         """Whether the text fits the GSM 7-bit alphabet (3GPP TS 23.038 §6.2.1)."""
         return is_gsm(self.text)
+
+    @property
+    def sender_fits_phones(self) -> bool:
+        """Whether a channel to telephones takes the sender, or there is none."""
+        return self.sender is None or fits_phones(self.sender)
 
 
 class Carried(NamedTuple):

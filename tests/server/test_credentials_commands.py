@@ -102,6 +102,7 @@ def test_each_face_takes_what_its_customers_hold(folder: Path, tmp_path: Path) -
         (add("octopush", "--api-login", "x", "--template", "A=b"), 1, "it belongs to afilnet, unityvox"),
         (add("unityvox", "--account-number", "1", "--no-voice"), 1, "it belongs to octopush"),
         (add("unityvox", "--account-number", "1", "--template", "A"), 2, "as TPL1=Your code is {code}"),
+        (add("unityvox", "--account-number", "1", "--sender", "-x"), 1, "takes number or up to 11 letters"),
         (add("authy", "--set", "verify_unconfirmd=lenient"), 1, "did you mean verify_unconfirmed?"),
         (add("authy", "--set", "verify_unconfirmed=no"), 1, "takes strict|lenient"),
         (add("authy", "--allow-ip", "192.0.2.1/24"), 1, "192.0.2.0/24"),

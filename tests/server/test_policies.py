@@ -8,6 +8,9 @@ from msgspec import structs
 
 from placet_server.domain.policies import TABLE, Policies, Policy, parse, shown
 from placet_server.domain.refusals import RefusedError
+from placet_server.faces import switches
+from placet_server.gateways.base import objection
+from placet_server.plugin import Outgoing
 
 
 def _refusal(**pairs: str) -> str:
@@ -85,6 +88,29 @@ def test_values_of_another_type_are_refused(name: str, text: str) -> None:
     """What is not of a policy's type is refused by the policy's name and type."""
     with pytest.raises(RefusedError, match=name):
         parse({name: text}, Policies())
+
+
+@pytest.mark.parametrize(
+    "sender",
+    ["", "Acme", "A & B", "Acme-Shop", "13", "+447700900999", "+", "-x", ".A", "Ácme", "Acme Bank pl"],
+)
+def test_a_sender_that_is_set_is_one_that_gateways_take(sender: str) -> None:
+    """What would keep every gateway from every message cannot be set: not as policy, not as a face's default."""
+    message = Outgoing(id="1", channel="sms", to="+447700900999", text="Hi", sender=sender or None)
+    taken = objection(message) is None
+
+    def policy() -> str:
+        return parse({"code.sender": sender}, Policies()).code_sender
+
+    def default() -> object:
+        return switches.parse("octopush", {"sender": sender})["sender"]
+
+    for read in (policy, default):
+        if taken:
+            assert read() == sender
+        else:
+            with pytest.raises(RefusedError, match="takes number or up to 11 letters"):
+                read()
 
 
 def test_stored_policies_follow_changed_defaults() -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import structs
 
 from placet_server.desk.desk import Answer, Desk
+from placet_server.domain import senders
 from placet_server.domain.calllog import LoggedCall, Sought
 from placet_server.domain.credentialkinds import KINDS, kind_of
 from placet_server.domain.credentials import (
@@ -178,6 +179,8 @@ def _options(desk: Desk, face: str, options: Mapping[str, Any]) -> dict[str, Any
             raise RefusedError("invalid_request", "The callback method is POST or GET.")
         elif name == "templates":
             _check_templates(value)
+        elif name == "sender" and value and not senders.fits_phones(value):
+            raise RefusedError("invalid_request", f"--sender takes {senders.TYPE}, not {value[:64]!r}.")
         elif isinstance(value, str) and (len(value) > _TEXT_MAX or not value.isprintable()):
             raise RefusedError(
                 "invalid_request", f"{_flag(name)} has at most {_TEXT_MAX} printable characters."

@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from msgspec import Struct, structs
 
+from placet_server.domain import senders
 from placet_server.domain.networks import networks
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.texts import LANGUAGES
@@ -92,7 +93,6 @@ _NUMBER_MODE: Final = re.compile(r"none|entry:[2-6]")
 _HOST: Final = re.compile(r"\*|[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?")
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?", re.ASCII)
 _COUNTRY: Final = re.compile(r"\*|[1-9][0-9]{0,2}", re.ASCII)
-_SENDER: Final = re.compile(r"[A-Za-z0-9 ]{1,11}|\+?[0-9]{3,15}", re.ASCII)
 _TRUTH: Final = {
     "true": True,
     "on": True,
@@ -211,7 +211,9 @@ TABLE: Final[tuple[Policy, ...]] = (
     ),
     _other("code.language", "language", "Language of the built-in texts when the call names none."),
     _other(
-        "code.sender", "sender", "Sender of messages when the call names none: 11 characters or a number."
+        "code.sender",
+        senders.TYPE,
+        "Sender when the call names none: a number, or up to 11 letters, digits and spaces.",
     ),
     _other(
         "code.origin",
@@ -380,5 +382,5 @@ _READERS: Final[dict[str, Callable[[str], Setting | None]]] = {
     "countries": _countries,
     "any|mobile": lambda text: text if text in {"any", "mobile"} else None,
     "language": lambda text: text if text in LANGUAGES else None,
-    "sender": lambda text: text if not text or _SENDER.fullmatch(text) else None,
+    senders.TYPE: lambda text: text if not text or senders.fits_phones(text) else None,
 }

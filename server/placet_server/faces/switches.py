@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
+from placet_server.domain import senders
 from placet_server.domain.credentials import CredentialInfo
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Caller
@@ -28,7 +29,10 @@ _TEXT_MAX: Final = 200
 
 
 class Switch(NamedTuple):
-    """One open behaviour. ``type``: ``boolean``, ``integer LOW..HIGH``, ``text``, or its words, ``one|other``."""
+    """One open behaviour.
+
+    ``type``: ``boolean``, ``integer LOW..HIGH``, ``text``, that of a sender, or its words, ``one|other``.
+    """
 
     face: str
     name: str
@@ -183,7 +187,7 @@ TABLE: Final[tuple[Switch, ...]] = (
     Switch("octopush", "error_no_credit", "integer 1..999", 104, "Code of an empty account."),
     Switch("octopush", "error_failed", "integer 1..999", 125, "Code of what could not be sent."),
     Switch("octopush", "channel", "sms|voice_sms|whatsapp", "sms", "Account default of channel."),
-    Switch("octopush", "sender", "text", "OTP", "Account default of sender."),
+    Switch("octopush", "sender", senders.TYPE, "OTP", "Account default of sender."),
     Switch("octopush", "code_length", "integer 4..32", 6, "Account default of code_length."),
     Switch("octopush", "allow_digits", "boolean", True, "Account default of allow_digits."),
     Switch("octopush", "allow_upper_case", "boolean", False, "Account default of allow_upper_case."),
@@ -261,6 +265,8 @@ def _value(row: Switch, text: str) -> Value:
 def _read(kind: str, text: str) -> Value | None:
     if kind == "boolean":
         return _TRUTH.get(text.lower())
+    if kind == senders.TYPE:
+        return text if not text or senders.fits_phones(text) else None
     if kind == "text":
         return text if text.isprintable() and len(text) <= _TEXT_MAX else None
     if match := _NUMBER.fullmatch(kind):

@@ -34,7 +34,6 @@ _EMAIL: Final = re.compile(
     r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[a-z0-9-]+(\.[a-z0-9-]+)+",
     re.ASCII | re.IGNORECASE,
 )
-_PHONE_SENDER: Final = re.compile(r"\+?[0-9]{1,15}|[A-Za-z0-9][A-Za-z0-9 .&_'-]{0,10}", re.ASCII)
 # C0 without the line feed, DEL, C1, and halves of surrogate pairs: no channel carries them, and some end a field.
 _CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _SHORTEST_SECRET: Final = 4
@@ -193,7 +192,7 @@ def objection(message: Outgoing) -> str | None:
     else:
         if not _PHONE.fullmatch(message.to):
             return "the destination is no telephone number"
-        if message.sender is not None and not _PHONE_SENDER.fullmatch(message.sender):
+        if not message.sender_fits_phones:
             return "the sender is neither a number nor up to eleven letters and digits"
     if not message.text.strip() or _CONTROL.search(message.text):
         return "the text is empty or holds control characters"

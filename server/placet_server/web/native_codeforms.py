@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Final, Literal
 
 from aiohttp import web
@@ -12,6 +11,7 @@ from placet_server.domain.destinations import Destination, masked
 from placet_server.domain.onecode import RESTRICTED, Checked, CodeDraft, CodeInfo, CodeStatus, Issued
 from placet_server.domain.policies import Policies
 from placet_server.domain.refusals import Code, RefusedError
+from placet_server.domain.senders import fits_phones
 from placet_server.domain.shapes import Shape
 from placet_server.domain.values import User
 from placet_server.ports import Channel
@@ -22,7 +22,6 @@ from placet_server.web.wire import reply, rfc3339, shown
 TEXT_MAX: Final = 1600
 SUBJECT_MAX: Final = 120
 SENDER_MAX: Final = 64
-_PHONE_SENDER: Final = re.compile(r"\+?[0-9]{1,15}|[A-Za-z0-9][A-Za-z0-9 .&_'-]{0,10}", re.ASCII)
 Language = Literal[
     "en-US", "en-GB", "el-GR", "pl-PL", "hu-HU", "sv-SE", "de-DE",
     "es-ES", "es-LA", "fr-FR", "it-IT", "pt-BR", "ru-RU",
@@ -151,7 +150,7 @@ def sender_of(sender: str | None, channels: tuple[Channel, ...]) -> str | None:
     if sender is None:
         return None
     name = shown("sender", sender, SENDER_MAX)
-    if set(channels) - {"email"} and not _PHONE_SENDER.fullmatch(name):
+    if set(channels) - {"email"} and not fits_phones(name):
         detail = "sender: but for e-mail it is a number, or up to eleven letters, digits and spaces."
         raise RefusedError("invalid_request", detail)
     return name
