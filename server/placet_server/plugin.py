@@ -41,7 +41,7 @@ class Outgoing(Struct, frozen=True, kw_only=True):
 
     ``to`` is an E.164 number or an e-mail address, ``language`` one like ``es-LA``; ``code`` is the code inside
     ``text`` where it carries one, ``seconds`` for how long it is of use. ``report_url`` is where the vendor may report
-    what became of it: secret, and for this message and gateway alone.
+    what became of it: its secret is the message's own, the gateway's name stands before it.
     """
 
     id: str
