@@ -158,6 +158,18 @@ def test_credentials_are_changed_rotated_and_revoked(folder: Path) -> None:
     assert [row["face"] for row in told(folder, "credential", "list")] == ["unityvox"]
 
 
+def test_a_credential_without_networks_reads_as_open_to_any(folder: Path) -> None:
+    """A person is told `any`, not that no address may; programs get the empty list."""
+    told(folder, *add("octopush", "--api-login", "a@b.example", "--allow-ip", "192.0.2.0/24"))
+    (row,) = told(folder, "credential", "list")
+    assert "192.0.2.0/24" in typed(folder, "credential", "list").stdout
+    opened = typed(folder, "credential", "set", row["id"], "--any-ip").stdout
+    assert ["allow_ip", "any"] in [line.split() for line in opened.splitlines()]
+    head, line = (text.split() for text in typed(folder, "credential", "list").stdout.splitlines())
+    assert line[head.index("allow_ip")] == "any"
+    assert told(folder, "credential", "list")[0]["allow_ip"] == []
+
+
 def test_calls_are_found_on_a_running_server(folder: Path) -> None:
     """A table for people, everything as JSON, pages by cursor; the same command on the closed folder later."""
     told(folder, *add("authy", "--api-key", "AUTHYKEY-CANARY"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ _HOUR: Final = 3_600
 _SECRET: Final = ("api_key", "password")
 _NAME: Final = ("user", "account_number", "api_login")
 _OPTIONS: Final = ("callback_url", "callback_method", "access_key", "signing_key", "sender", "no_voice")
+_LISTED: Final = ("id", "face", "application", "name", "last4", "allow_ip", "balance", "price")
 _OWN: Final = {
     "authy": ("api_key",),
     "afilnet": ("user", "password"),
@@ -154,13 +155,7 @@ def credential_list(operator: Operator, face: str | None) -> None:
     """List credentials with their settings and balances, no secret among them."""
     rows = operator.ask("credential list", face=face)
     if not operator.as_json:
-        rows = [
-            {
-                name: row[name]
-                for name in ("id", "face", "application", "name", "last4", "allow_ip", "balance", "price")
-            }
-            for row in rows
-        ]
+        rows = [{name: _readable(row)[name] for name in _LISTED} for row in rows]
     operator.show(rows)
 
 
@@ -176,7 +171,8 @@ def credential_set(operator: Operator, *, any_ip: bool, **given: Any) -> None:  
     """
     listed = given.pop("allow_ip")
     allow_ip = listed or ([] if any_ip else None)
-    operator.show(operator.ask("credential set", allow_ip=allow_ip, **given))
+    changed = operator.ask("credential set", allow_ip=allow_ip, **given)
+    operator.show(changed if operator.as_json else _readable(changed))
 
 
 @credential.command("rotate")
@@ -216,6 +212,11 @@ def credential_rotate(
 def credential_revoke(operator: Operator, **arguments: str) -> None:
     """End a credential with all its secrets, within a second."""
     operator.show(operator.ask("credential revoke", **arguments))
+
+
+def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A credential as a person reads it: an empty list of networks shuts nobody out."""
+    return {**row, "allow_ip": row["allow_ip"] or "any"}
 
 
 def _read(given: str | None, file: Path | None, option: str) -> str | None:
