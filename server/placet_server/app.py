@@ -222,7 +222,7 @@ def _parts(
         schedule=schedule,
     )
     messenger = Messenger(
-        domain.messages, domain.applications, core.carriers, bus, clock, entropy, found.public_url
+        domain.deliveries, domain.applications, core.carriers, bus, clock, entropy, found.public_url
     )
     bare = not (is_loopback(settings.host) or settings.tls_cert)
     peers = Peers(settings.trusted_proxy, bare=bare)
@@ -244,7 +244,7 @@ def _parts(
             _SECOND,
             domain.approvals.sweep,
             domain.enrollments.sweep,
-            domain.messages.expire,
+            domain.deliveries.expire,
         ),
         Periodic("checkpoints", clock, _SECOND, checkpoints.look),
         Periodic("usage", clock, _SECOND, domain.usage.flush, last=True),
@@ -256,7 +256,7 @@ def _parts(
             domain.notices.sweep,
             domain.soft_tokens.sweep,
             domain.codes.sweep,
-            domain.messages.sweep,
+            domain.deliveries.sweep,
             domain.guard.sweep,
             domain.credentials.sweep,
             retention.sweep,
@@ -278,7 +278,7 @@ def _web(
     signer, sealer = found.keyring.signer, found.keyring.sealer
     plain = native.mount(gate, router, domain, clock, bus, signer)
     health.mount(gate, router, plain, found.store)
-    reports.mount(gate, router, domain.messages, core.carriers, found.public_url)
+    reports.mount(gate, router, domain, core.carriers, found.public_url)
     device = DeviceApi(gate, domain, hub, clock, entropy, found.public_url, core.egress.refusal).mount(router)
     AuthyFace(domain, Pictures(sealer, found.public_url), bus).routes(gate, router)
     AfilnetFace(domain, sealer, found.public_url).routes(gate, router)

@@ -193,7 +193,7 @@ async def prepare(folder: Path, people: int, codes: int = 0) -> Subject:
 
 async def _carried(server: app.App, api_key: str, count: int) -> list[Sent]:
     """So many codes, each read by its person by now."""
-    codes, messages, clock = server.domain.codes, server.domain.messages, server.clock
+    codes, deliveries, clock = server.domain.codes, server.domain.deliveries, server.clock
     caller = await server.domain.applications.authenticate(api_key, clock.now())
     assert caller is not None
 
@@ -211,6 +211,6 @@ async def _carried(server: app.App, api_key: str, count: int) -> list[Sent]:
     made: list[Sent] = []
     for start in range(0, count, 500):
         made += await asyncio.gather(*(one(place) for place in range(start, min(count, start + 500))))
-    while await messages.next_due() is not None:  # noqa: ASYNC110 - nothing tells when the last one is carried
+    while await deliveries.next_due() is not None:  # noqa: ASYNC110 - nothing tells when the last one is carried
         await asyncio.sleep(0.1)
     return made

@@ -153,7 +153,7 @@ async def test_a_code_can_replace_those_before_it(tmp_path: Path) -> None:
         new = await issue(w, replaces=True)
         assert (await check(w, login.value, code_id=login.id)).outcome == "expired"
         assert (await w.domain.codes.get(w.caller, login.id, w.now)).status == "replaced"
-        assert {due.code_id for due in await w.domain.messages.due(w.now)} == {pay.id, new.id}
+        assert {due.code_id for due in await w.domain.deliveries.due(w.now)} == {pay.id, new.id}
         for code, purpose in ((pay, "pay"), (new, "")):
             assert (await check(w, code.value, code_id=code.id, purpose=purpose)).outcome == "matched"
 
@@ -242,7 +242,7 @@ async def test_otp_17_a_late_text_is_refused_politely(tmp_path: Path) -> None:
         due = await due_of(w, issued)
         w.clock.advance(seconds=660)
         assert (await check(w, issued.value, code_id=issued.id)).outcome == "expired"
-        assert not await w.domain.messages.claim(due, w.now + 1, w.now)
+        assert not await w.domain.deliveries.claim(due, w.now + 1, w.now)
         assert (await w.domain.messages.get(w.caller, due.id)).status == "expired"
 
 
@@ -285,7 +285,7 @@ async def test_a_removed_user_leaves_no_code(tmp_path: Path) -> None:
         kept = await issue(w, BEN)
         await w.domain.users.remove("default", w.user.tfa_id, w.now)
         assert [row[0] for row in await w.store.rows(Sql("ids", "SELECT id FROM codes"))] == [kept.id]
-        assert [due.code_id for due in await w.domain.messages.due(w.now)] == [kept.id]
+        assert [due.code_id for due in await w.domain.deliveries.due(w.now)] == [kept.id]
         assert await w.count("messages", "sealed IS NOT NULL") == 1
 
 

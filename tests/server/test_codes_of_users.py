@@ -64,7 +64,7 @@ async def test_a_restart_forgets_neither_destination(tmp_path: Path) -> None:
         made.domain.guard._routes = FixedRoutes()
         draft = CodeDraft(user=await eva(made), channels=("sms", "email"))
         issued = await made.domain.codes.issue(made.caller, draft, made.now)
-        (due,) = await made.domain.messages.due(made.now)
+        (due,) = await made.domain.deliveries.due(made.now)
         assert due.id == issued.message_id
         assert [due.at(channel).address for channel in due.channels] == ["+48600100200", "eva@example.org"]
 

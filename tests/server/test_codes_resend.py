@@ -27,12 +27,12 @@ async def test_otp_09_a_resend_replaces_the_code(tmp_path: Path) -> None:
         w.clock.advance(seconds=30)
         new = await _resend(w, old)
         assert (new.id != old.id, new.value != old.value, new.destination) == (True, True, ANA)
-        assert [due.code for due in await w.domain.messages.due(w.now)] == [new.value]
+        assert [due.code for due in await w.domain.deliveries.due(w.now)] == [new.value]
         assert "su clave" in (await due_of(w, new)).texts["sms"].text
         assert (await check(w, old.value, code_id=old.id, purpose="login")).outcome == "expired"
         assert (await w.domain.codes.get(w.caller, old.id, w.now)).status == "replaced"
         assert (await check(w, new.value, destination=ANA, purpose="login")).outcome == "matched"
-        await w.domain.messages.expire(w.now)
+        await w.domain.deliveries.expire(w.now)
         first = await w.domain.messages.get(w.caller, old.message_id or "")
         assert (first.status, first.to) == ("expired", "+34*******01")
 
@@ -105,7 +105,7 @@ async def test_a_cancelled_code_is_over_and_unsent(tmp_path: Path) -> None:
         due = await due_of(w, issued)
         info = await w.domain.codes.cancel(w.caller, issued.id, w.now)
         assert (info.status, info.message_status) == ("cancelled", "expired")
-        assert not await w.domain.messages.claim(due, w.now + 1, w.now)
+        assert not await w.domain.deliveries.claim(due, w.now + 1, w.now)
         assert (await check(w, issued.value, code_id=issued.id)).outcome == "expired"
         assert await code_of(w.domain.codes.cancel(w.caller, issued.id, w.now)) == "not_pending"
         sent = await issue(w)

@@ -158,7 +158,7 @@ async def test_two_messengers_send_a_message_once(tmp_path: Path) -> None:
     """Who claims it sends it; the other one leaves it alone."""
     gateway = RecordingGateway("g")
     async with world(tmp_path) as made, post(made, gateway) as desk, post(made, gateway):
-        made.domain.messages.hold(0)  # as if another process had written them: both read the rows
+        made.domain.deliveries.hold(0)  # as if another process had written them: both read the rows
         sent = [await desk.send(numbered(number)) for number in range(40)]
         for each in sent:
             await desk.until(each, "sent")

@@ -34,7 +34,7 @@ async def test_a_repeat_sends_the_same_code(tmp_path: Path) -> None:
             540,
             True,
         )
-        (due,) = await w.domain.messages.due(w.now)
+        (due,) = await w.domain.deliveries.due(w.now)
         assert (due.channels, due.code, due.code_id) == (("voice",), first.code, first.id)
         assert "Su clave" in due.texts["voice"].text
         w.clock.advance(seconds=540)
@@ -131,7 +131,7 @@ async def test_a_verification_is_seen_by_its_deliverer(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         issued = await issue(w)
         started = await _start(w)
-        assert started.message_id in {due.id for due in await w.domain.messages.due(w.now)}
+        assert started.message_id in {due.id for due in await w.domain.deliveries.due(w.now)}
         assert (await due_of(w, issued)).code == issued.value
 
 

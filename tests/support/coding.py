@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from placet_server.domain.codes import Checked, CodeDraft, Codes, Issued
 from placet_server.domain.destinations import Destination, phone
 from placet_server.domain.mail import Due
@@ -43,15 +45,20 @@ def wrong(issued: Issued, step: int = 1) -> str:
 
 async def due_of(w: World, issued: Issued) -> Due:
     """The message that carries a code, as its deliverer sees it."""
-    (due,) = [due for due in await w.domain.messages.due(w.now, 10_000) if due.id == issued.message_id]
+    (due,) = [due for due in await w.domain.deliveries.due(w.now, 10_000) if due.id == issued.message_id]
     return due
 
 
 async def carry(w: World, due: Due) -> Due:
     """A deliverer gives the message to a gateway, which takes it."""
-    assert await w.domain.messages.claim(due, w.now + 60_000, w.now)
-    await w.domain.messages.accepted(due, due.channels[0], "recorded", "ref-1", w.now)
+    assert await w.domain.deliveries.claim(due, w.now + 60_000, w.now)
+    await w.domain.deliveries.accepted(due, due.channels[0], "recorded", "ref-1", w.now)
     return due
+
+
+async def events(w: World) -> list[Any]:
+    """What applications are about to be told, oldest first."""
+    return [msgspec.json.decode(item.body.payload) for item in await w.domain.outbox.due(w.now) if item.body]
 
 
 def again(w: World, store: Store) -> Codes:

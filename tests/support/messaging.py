@@ -74,12 +74,12 @@ class Post:
         """What a gateway says of a message that it was given."""
         assert message.report_url is not None
         secret = message.report_url.rpartition("/")[2]
-        return await self.world.domain.messages.reported(message.id, secret, state, self.world.now)
+        return await self.world.domain.deliveries.reported(message.id, secret, state, self.world.now)
 
     async def later(self, seconds: float) -> None:
         """Let so much time pass on the server's clock, and look into the table."""
         self.world.clock.advance(seconds=seconds)
-        await self.world.domain.messages.expire(self.world.now)
+        await self.world.domain.deliveries.expire(self.world.now)
         self.messenger.wake()
 
     async def kinds(self) -> list[str]:
@@ -102,7 +102,7 @@ async def post(
     carriers = Carriers([Carrier(gateway, timeout=deadline, at_once=at_once) for gateway in gateways])
     made.domain.guard._routes = carriers
     messenger = Messenger(
-        made.domain.messages,
+        made.domain.deliveries,
         made.domain.applications,
         carriers,
         bus or made.bus,

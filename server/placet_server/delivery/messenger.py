@@ -9,8 +9,8 @@ from functools import partial
 from typing import Final, Protocol, get_args
 
 from placet_server.domain.applications import Applications
+from placet_server.domain.deliveries import Deliveries
 from placet_server.domain.mail import Due
-from placet_server.domain.messages import Messages
 from placet_server.domain.refusals import RefusedError
 from placet_server.plugin import Carried, Outgoing
 from placet_server.ports import Bus, Channel, Clock, Entropy, StoreUnavailableError
@@ -56,7 +56,7 @@ class Messenger:
 
     def __init__(
         self,
-        messages: Messages,
+        deliveries: Deliveries,
         applications: Applications,
         ways: Ways,
         bus: Bus,
@@ -68,7 +68,7 @@ class Messenger:
         idle: float = 30.0,
         grace: float = 10.0,
     ) -> None:
-        self._messages: Final = messages
+        self._deliveries: Final = deliveries
         self._applications: Final = applications
         self._ways: Final = ways
         self._bus: Final = bus
@@ -87,16 +87,16 @@ class Messenger:
     async def run(self) -> None:
         """Carry until ``stop``; what is then under way gets ``grace`` seconds, the rest stays in the table."""
         end = self._bus.listen("message", self._heard)
-        self._messages.hold(self._hold_ms())
+        self._deliveries.hold(self._hold_ms())
         # The store has one process at a time, so nobody is at work on what is claimed.
-        await self._messages.release(self._clock.now())
+        await self._deliveries.release(self._clock.now())
         self._scan_at = 0.0
         try:
             while not self._stopping:
                 await self._turn()
         finally:
             end()
-            self._messages.hold(0)
+            self._deliveries.hold(0)
             under_way = list(self._busy.values())
             if under_way:
                 await asyncio.wait(under_way, timeout=self._grace)
@@ -124,7 +124,7 @@ class Messenger:
         try:
             fresh, self._fresh = self._fresh, []
             if fresh:
-                self._take_fresh(await self._messages.several(fresh))
+                self._take_fresh(await self._deliveries.several(fresh))
             if loop.time() >= self._scan_at:
                 self._scan_at = loop.time() + self._idle
                 await self._take_due()
@@ -145,7 +145,7 @@ class Messenger:
         return round((2 * _MARGIN + sum(map(self._ways.deadline, names))) * 1000)
 
     async def _plan_scan(self) -> None:
-        due_at = await self._messages.next_due()
+        due_at = await self._deliveries.next_due()
         if due_at is not None:
             # What is in our hands is due, too, until it is claimed: a second, not a busy loop.
             self._scan_in(max((due_at - self._clock.now()) / 1000, 1.0 if self._busy else 0.01))
@@ -163,7 +163,7 @@ class Messenger:
 
     async def _take_due(self) -> None:
         limit = len(self._busy) + _PAGE
-        due = await self._messages.due(self._clock.now(), limit)
+        due = await self._deliveries.due(self._clock.now(), limit)
         self._take(due)
         if len(due) == limit and len(self._busy) < AT_ONCE:
             self._scan_in(_NEXT_PAGE)
@@ -196,21 +196,21 @@ class Messenger:
         now = self._clock.now()
         # Longer than the attempts of this round can take: nobody else may take it up meanwhile.
         seconds = _MARGIN + sum(self._ways.deadline(name) for _, name in routes)
-        if not await self._messages.claim(due, now + round(seconds * 1000), now):
+        if not await self._deliveries.claim(due, now + round(seconds * 1000), now):
             return
         if not routes:
-            await self._messages.failed(due, "No gateway carries it any more.", now)
+            await self._deliveries.failed(due, "No gateway carries it any more.", now)
             return
         tried, reason, left = list(due.tried), "", False
         for number, (channel, name) in enumerate(routes):
             if self._clock.now() >= due.expires_at:
                 break
-            if number and not await self._messages.is_wanted(due.id):
+            if number and not await self._deliveries.is_wanted(due.id):
                 return  # while a gateway was asked, its code ended or its delivery was reported
             carried = await self._ways.send(name, self._outgoing(due, channel, name))
             now = self._clock.now()
             if carried.outcome == "accepted":
-                await self._messages.accepted(due, channel, name, carried.reference, now)
+                await self._deliveries.accepted(due, channel, name, carried.reference, now)
                 return
             reason = f"{name}: {carried.reason}"
             route = f"{channel}:{name}"
@@ -225,10 +225,10 @@ class Messenger:
         now = self._clock.now()
         at = now + self._wait(due.attempts)
         if left and at < due.expires_at:
-            await self._messages.later(due, at, tried, now, reason)
+            await self._deliveries.later(due, at, tried, now, reason)
             self._scan_in((at - now) / 1000)
         else:
-            await self._messages.failed(due, reason or "It was not sent in time.", now)
+            await self._deliveries.failed(due, reason or "It was not sent in time.", now)
 
     def _wait(self, attempts: int) -> int:
         """Milliseconds until the next round, ±20 %."""

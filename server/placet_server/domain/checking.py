@@ -18,7 +18,7 @@ from placet_server.domain.drafting import opened
 from placet_server.domain.guard import Guard
 from placet_server.domain.ids import is_id
 from placet_server.domain.limits import LAST_DELAY_MS, Strain
-from placet_server.domain.messages import owner
+from placet_server.domain.messagerows import owner
 from placet_server.domain.notices import Notices
 from placet_server.domain.onecode import Checked, Kept, Outcome
 from placet_server.domain.users import Users

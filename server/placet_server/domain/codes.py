@@ -19,7 +19,8 @@ from placet_server.domain.destinations import Destination, masked
 from placet_server.domain.drafting import Drafting, Wish, opened, own
 from placet_server.domain.guard import Guard, Taken
 from placet_server.domain.ids import OrderedIds, is_id, made_at
-from placet_server.domain.messages import Messages, owner
+from placet_server.domain.messagerows import owner
+from placet_server.domain.messages import Messages
 from placet_server.domain.notices import Notices
 from placet_server.domain.onecode import (
     RESTRICTED,

@@ -13,7 +13,8 @@ from placet_server.domain import codekeys, texts
 from placet_server.domain.destinations import Destination, of_user
 from placet_server.domain.guard import Guard
 from placet_server.domain.mail import MessageDraft, reaches
-from placet_server.domain.messages import NOTHING, Messages, Prepared, owner
+from placet_server.domain.messagerows import owner
+from placet_server.domain.messages import NOTHING, Messages, Prepared
 from placet_server.domain.onecode import CodeDraft, Kept
 from placet_server.domain.refusals import RefusedError
 from placet_server.domain.shapes import LENGTH_MAX, LENGTH_MIN, Shape

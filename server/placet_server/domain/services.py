@@ -10,6 +10,7 @@ from placet_server.domain.calllog import CallLog
 from placet_server.domain.codes import Codes
 from placet_server.domain.credentials import Credentials
 from placet_server.domain.decisions import Decisions
+from placet_server.domain.deliveries import Deliveries
 from placet_server.domain.devices import Devices
 from placet_server.domain.endings import Endings
 from placet_server.domain.enrollments import Enrollments
@@ -57,6 +58,7 @@ class Domain:
     phone_verifications: PhoneVerifications
     recovery_codes: RecoveryCodes
     messages: Messages
+    deliveries: Deliveries
     guard: Guard
     phone_book: PhoneBook
     notices: Notices
@@ -109,7 +111,8 @@ def build(
     )
     credentials = Credentials(store, sealer, entropy, applications, passwords)
     guard = Guard(store, sealer, entropy, bus, routes, phone_book)
-    messages = Messages(store, sealer, entropy, bus, applications, guard, credentials.charge)
+    deliveries = Deliveries(store, sealer, entropy, bus, applications)
+    messages = Messages(store, sealer, entropy, bus, guard, credentials.charge, deliveries)
     codes = Codes(store, sealer, entropy, bus, users, notices, guard, messages)
     return Domain(
         organizations=Organizations(store),
@@ -125,6 +128,7 @@ def build(
         phone_verifications=PhoneVerifications(codes, phone_book),
         recovery_codes=RecoveryCodes(store, sealer, entropy, bus, notices),
         messages=messages,
+        deliveries=deliveries,
         guard=guard,
         phone_book=phone_book,
         notices=notices,

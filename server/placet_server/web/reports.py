@@ -13,6 +13,7 @@ from aiohttp import web
 
 from placet_server.domain.messages import Messages
 from placet_server.domain.refusals import RefusedError
+from placet_server.domain.services import Domain
 from placet_server.domain.values import Caller
 from placet_server.plugin import Report, ReportedState
 from placet_server.web.gate import Call, Gate, body
@@ -49,9 +50,7 @@ class ReportFace:
         return problem(error, request_id)
 
 
-def mount(
-    gate: Gate, router: web.UrlDispatcher, messages: Messages, readers: Readers, public_url: str
-) -> None:
+def mount(gate: Gate, router: web.UrlDispatcher, domain: Domain, readers: Readers, public_url: str) -> None:
     """Add the routes, for the methods that vendors use."""
     face = ReportFace()
 
@@ -59,13 +58,13 @@ def mount(
         at = request.match_info
         gateway, message_id, secret = at["gateway"], at["id"], at["secret"]
         # "sent" is what every message that was reported on is; asking so checks the secret and changes nothing.
-        if not await messages.reported(message_id, secret, "sent", call.now):
+        if not await domain.deliveries.reported(message_id, secret, "sent", call.now):
             raise RefusedError("not_found", "There is nothing at this path.")
         state = readers.read_report(gateway, await _report(request, public_url))
-        if state == "undelivered" and not await _carried_by(messages, message_id, gateway):
+        if state == "undelivered" and not await _carried_by(domain.messages, message_id, gateway):
             state = None  # another gateway has the message now
         if state is not None:
-            await messages.reported(message_id, secret, state, call.now)
+            await domain.deliveries.reported(message_id, secret, state, call.now)
         return no_content()
 
     for method in ("GET", "POST"):
