@@ -66,8 +66,8 @@ class Periodic:
     async def _do(self, work: Callable[[int], Awaitable[object]]) -> None:
         try:
             await work(self._clock.now())
-        except StoreUnavailableError:
-            event("background_store_unavailable", level=logging.ERROR, task=self._name)
+        except StoreUnavailableError as error:
+            event("background_store_unavailable", level=logging.ERROR, reason=error.reason, task=self._name)
         except Exception as error:  # noqa: BLE001 - one bad round must not end the work
             event("background_failed", level=logging.ERROR, error=error, task=self._name)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 Value = str | int | bytes | None
 Row = tuple[Any, ...]
@@ -92,7 +92,15 @@ class Store(Protocol):
 
 
 class StoreUnavailableError(Exception):
-    """The store cannot take or give data now: disk full, connection lost, closed."""
+    """The store cannot take or give data now: disk full, connection lost, closed.
+
+    ``reason`` is a constant word for the log; where an engine failed it is the engine's own name of its error, such as
+    ``SQLITE_FULL``.
+    """
+
+    def __init__(self, text: str, reason: str = "unknown") -> None:
+        super().__init__(text)
+        self.reason: Final = reason
 
 
 class BrokenPlanError(Exception):

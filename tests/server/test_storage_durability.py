@@ -40,6 +40,11 @@ def acknowledged(lines: list[str]) -> set[str]:
     return {line.removeprefix("ack ") for line in lines if line.startswith("ack ") and line.endswith(".")}
 
 
+def reasons(lines: list[str]) -> set[str]:
+    """What the store said why it took no plan."""
+    return {line.split()[2] for line in lines if line.startswith("no ")}
+
+
 def prepared(folder: Path) -> Path:
     """A store with its tables, made by a process that ended well."""
     path = folder / "placet.sqlite"
@@ -108,6 +113,7 @@ async def test_dur_13_a_failed_sync_is_never_acknowledged_and_stops_the_writer(
     answers = [line.split()[0] for line in lines[1:]]
     assert len(answers) == TRACED
     assert "ack" not in answers[answers.index("no") :]
+    assert reasons(lines) == {"SQLITE_IOERR_FSYNC"}
     assert acknowledged(lines) <= await whole(path)
 
 
@@ -119,5 +125,5 @@ async def test_dur_05_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
     lines = finished([*words[:1], *fault, *words[1:]])
     answers = [line.split()[0] for line in lines[1:]]
     assert answers[0] == answers[-1] == "ack"
-    assert "no" in answers
+    assert reasons(lines) == {"SQLITE_FULL"}
     assert acknowledged(lines) <= await whole(path)

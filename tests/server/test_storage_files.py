@@ -92,6 +92,7 @@ async def test_dur_05_reads_go_on_while_there_is_no_space(tmp_path: Path) -> Non
         *(store.write(create(f"n{n}")) for n in range(2000)), return_exceptions=True
     )
     assert isinstance(answers[-1], StoreUnavailableError)
+    assert answers[-1].reason == "SQLITE_FULL"
     stored = {row[0] for row in await store.rows(OUTBOX)}
     assert stored == {"before"} | {f"n{number}" for number, answer in enumerate(answers) if answer == 0}
     store._writer._connection.execute("PRAGMA max_page_count = 1000000")

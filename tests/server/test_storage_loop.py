@@ -103,8 +103,9 @@ async def test_a_lock_of_somebody_else_does_not_hold_up_the_loop(
         other.execute("COMMIT")
         assert await writing == 0
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreUnavailableError):
+    with pytest.raises(StoreUnavailableError) as refused:
         await store.write(create("refused"))
+    assert refused.value.reason == "SQLITE_BUSY"
     other.execute("COMMIT")
     other.close()
     assert places.given_up() == [sqlite3.SQLITE_BUSY] * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from placet_server.ports import StoreUnavailableError, plan
 from placet_server.storage import SqliteStore, open_store
 from placet_server.system import SystemClock, SystemEntropy
 from placet_server.testing import START, ManualClock
+from support.gated import logged
 
 _CHILD = """
 import ctypes, os, resource
@@ -41,7 +43,7 @@ def test_clock_and_entropy_are_the_machine_s() -> None:
 
 
 async def test_periodic_work_goes_on_after_a_bad_round() -> None:
-    """A defect and a full disk each cost one round, not the work."""
+    """A defect and a full disk each cost one round, not the work; the log names them, and no text of an exception."""
     rounds = asyncio.Queue[int]()
     count = 0
 
@@ -51,16 +53,22 @@ async def test_periodic_work_goes_on_after_a_bad_round() -> None:
         count += 1
         rounds.put_nowait(count)
         if count == 1:
-            raise StoreUnavailableError("full")
+            raise StoreUnavailableError("full at place 7", "SQLITE_FULL")
         if count == 2:
             raise ValueError("defect")
 
     periodic = Periodic("test", ManualClock(), 0.001, work)
     periodic.start()
-    async with asyncio.timeout(20):
+    async with logged() as out, asyncio.timeout(20):
         while await rounds.get() < 4:
             pass
     await periodic.stop()
+    told = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [(each["event"], each.get("reason"), each.get("error")) for each in told] == [
+        ("background_store_unavailable", "SQLITE_FULL", None),
+        ("background_failed", None, "ValueError"),
+    ]
+    assert "place 7" not in out.getvalue()
     ended = count
     await asyncio.sleep(0.01)
     assert count == ended

@@ -59,7 +59,7 @@ def failing(served: Gated) -> None:
         raise KeyError(CANARY)
 
     async def full(_incoming: web.Request, _call: Call) -> web.Response:
-        raise StoreUnavailableError("disk full at /var/lib/placet")
+        raise StoreUnavailableError(f"disk full at {CANARY}", "SQLITE_FULL")
 
     async def slow(incoming: web.Request, _call: Call) -> web.Response:
         return reply(200, {"size": len(await body(incoming, seconds=0.2))})

@@ -1,7 +1,7 @@
 """A process of its own that writes to a store and says on standard output what was acknowledged.
 
 ``python -m support.storeprocess FILE PREFIX COUNT``: the parent kills it, traces it or breaks its disk. Each line is
-``ready``, ``ack NAME`` or ``no NAME``.
+``ready``, ``ack NAME`` or ``no NAME REASON``.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ async def main(path: str, prefix: str, count: int) -> None:
             try:
                 await store.write(create(name))
                 say(f"ack {name}")
-            except StoreUnavailableError:
-                say(f"no {name}")
+            except StoreUnavailableError as error:
+                say(f"no {name} {error.reason}")
 
     await asyncio.gather(*(caller() for _ in range(_CALLERS)))
     await store.close()

@@ -1,4 +1,4 @@
-"""Why a data file is not opened."""
+"""Why a data file is not opened, and the word for what the engine met."""
 
 from __future__ import annotations
 
@@ -10,3 +10,9 @@ class StoreRefusedError(StoreUnavailableError):
 
     The text is one sentence for the operator.
     """
+
+
+def engines_name(error: Exception) -> str:
+    """SQLite's name of its error, such as ``SQLITE_IOERR_FSYNC``; "unknown" for what did not come from the engine."""
+    name: str = getattr(error, "sqlite_errorname", "unknown")
+    return name

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from placet_server.ports import Plan, Row, Sql, StoreUnavailableError, Value
+from placet_server.storage.errors import engines_name
 from placet_server.storage.files import FileLock, connect_reader, connect_writer, make_private
 from placet_server.storage.migrate import migrate
 from placet_server.storage.writer import Outcome, Ran, Writer
@@ -72,9 +73,9 @@ class SqliteStore:
         while it waits does not know whether its plan was written.
         """
         if self._closed:
-            raise StoreUnavailableError("The store is closed.")
+            raise StoreUnavailableError("The store is closed.", "closed")
         if len(self._waiting) >= _MAX_WAITING:
-            raise StoreUnavailableError("Too many writes are waiting.")
+            raise StoreUnavailableError("Too many writes are waiting.", "crowded")
         future: asyncio.Future[int] = self._loop.create_future()
         self._waiting.append((plan, future))
         if not self._busy:
@@ -175,7 +176,8 @@ class SqliteStore:
             return error
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
             return error
-        return StoreUnavailableError(f"The store cannot be read now: {error}")
+        reason = "closed" if self._closed else engines_name(error)
+        return StoreUnavailableError(f"The store cannot be read now: {error}", reason)
 
 
 def _prepare(path: Path) -> tuple[Writer, sqlite3.Connection]:

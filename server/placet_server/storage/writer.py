@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from placet_server.crypto.merkle import Tree, from_bytes, grown, to_bytes
 from placet_server.ports import BrokenPlanError, Leaf, Plan, Step, StoreUnavailableError
+from placet_server.storage.errors import engines_name
 
 Outcome = int | Exception
 """0, the number of the guard that took no row, or why the plan was not written."""
@@ -61,6 +62,7 @@ class Writer:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._broken: str | None = None
+        self._reason = ""
         self._until = math.inf
         row = connection.execute(_READ_TREE).fetchone()
         self._tree = Tree() if row is None else from_bytes(row[0])
@@ -74,7 +76,7 @@ class Writer:
         take longer. Never raises.
         """
         if self._broken is not None:
-            return StoreUnavailableError(self._broken)
+            return StoreUnavailableError(self._broken, self._reason)
         self._until = time.perf_counter() + _BEGIN_SECONDS
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -88,7 +90,7 @@ class Writer:
         Plans that were not begun, or for which ``begin`` failed, are run here and take the time that they need.
         """
         if self._broken is not None:
-            return [StoreUnavailableError(self._broken) for _ in plans]
+            return [StoreUnavailableError(self._broken, self._reason) for _ in plans]
         self._until = math.inf
         try:
             try:
@@ -100,7 +102,8 @@ class Writer:
                 return self._commit(self._run_apart(plans))
         except Exception as error:  # noqa: BLE001 - the callers of all plans are waiting for an answer
             self._give_up(error)
-            return [StoreUnavailableError(f"The store cannot write now: {error}") for _ in plans]
+            text, reason = f"The store cannot write now: {error}", engines_name(error)
+            return [StoreUnavailableError(text, reason) for _ in plans]
 
     def close(self) -> None:
         """Move the log into the data file and let go of it."""
@@ -223,8 +226,10 @@ class Writer:
             self._broken = (
                 f"The store has stopped because a rollback failed ({failed}); restart after a check."
             )
+            self._reason = engines_name(failed)
         if _code(error) in _DISK_BROKEN:
             self._broken = f"The store has stopped because of the disk ({error}); restart after a check."
+            self._reason = engines_name(error)
 
 
 def _take(taken: int, step: Step) -> None:

@@ -337,7 +337,9 @@ def _refusal(error: Exception, request_id: str, path: str) -> RefusedError:
     if isinstance(error, ProtocolError):
         return RefusedError("invalid_request", "The signed document is not good.")
     if isinstance(error, StoreUnavailableError):
-        event("store_unavailable", level=logging.ERROR, request_id=request_id, route=path)
+        event(
+            "store_unavailable", level=logging.ERROR, reason=error.reason, request_id=request_id, route=path
+        )
         return RefusedError("unavailable", "The server cannot write now.", retry_after=UNAVAILABLE_RETRY)
     if isinstance(error, web.HTTPException) and error.status < 500:
         return RefusedError(_BY_STATUS.get(error.status, "invalid_request"), "The request cannot be read.")
