@@ -36,6 +36,21 @@ async def test_num_04_three_questions_wait_at_a_time(tmp_path: Path) -> None:
         assert await code_of(w.ask()) == "too_many_pending"
 
 
+async def test_a_full_house_says_when_the_first_question_ends(tmp_path: Path) -> None:
+    """``Retry-After`` is what is left of the question that ends first, however young it is; then there is room."""
+    async with world(tmp_path) as w:
+        for ttl in (300, 40, 90):
+            await w.ask(ttl=ttl)
+        await w.ask(await w.new_user("5550101"), ttl=5)
+        for passed, left in ((0, 40), (20_500, 20), (19_000, 1)):
+            w.clock.advance(ms=passed)
+            with pytest.raises(RefusedError, match="too_many_pending") as refused:
+                await w.ask()
+            assert refused.value.retry_after == left
+        w.clock.advance(ms=500)
+        await w.ask(ttl=20)
+
+
 async def test_num_04_five_unapproved_questions_hold(tmp_path: Path) -> None:
     """After five denials a sixth question is refused with the time to wait, and accepted after that time."""
     async with world(tmp_path) as w:

@@ -51,8 +51,9 @@ _TAKEN_BACK: Final = Sql(
 )
 READ: Final = Sql(
     "pressure",
-    "SELECT pending, unapproved, counted_at, hold_factor, not_me_until FROM pressure"
-    " WHERE user_id = ? AND application = ?",
+    "SELECT pending, unapproved, counted_at, hold_factor, not_me_until, (SELECT min(expires_at) FROM approvals"
+    " WHERE approvals.user_id = pressure.user_id AND approvals.application = pressure.application"
+    " AND approvals.status = 'pending') FROM pressure WHERE user_id = ? AND application = ?",
 )
 """The row that ``refusal`` explains; parameters: user id, application id."""
 
@@ -93,7 +94,7 @@ def release(user_id: str, application: str, status: ApprovalStatus, not_me_until
 
 def held_until(row: Row, policies: Policies) -> int:
     """When the holds of this row end, in ms UTC; a time that has passed when there is none."""
-    _, unapproved, counted_at, factor, not_me_until = row
+    _, unapproved, counted_at, factor, not_me_until, _ = row
     if unapproved < policies.approval_max_unapproved:
         return int(not_me_until)
     hold = min(policies.approval_hold * factor, policies.approval_hold_max) * 1000
@@ -109,12 +110,17 @@ def refusal(row: Row | None, policies: Policies, now: int) -> RefusedError | Non
         return RefusedError(
             "on_hold",
             "Too many questions to this person were not approved; further ones have to wait.",
-            retry_after=-(-left // 1000),
+            retry_after=_seconds(left),
         )
     if row[0] >= policies.approval_max_pending:
         return RefusedError(
             "too_many_pending",
             f"{row[0]} questions are waiting for this person's answer; that is the most allowed.",
-            retry_after=1,
+            retry_after=_seconds((row[5] or now) - now),
         )
     return None
+
+
+def _seconds(left: int) -> int:
+    """Whole seconds after which so many milliseconds are over, at least one."""
+    return max(1, -(-left // 1000))
