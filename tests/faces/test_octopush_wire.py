@@ -178,7 +178,8 @@ async def test_bodies_and_numbers_in_any_dress_reach_the_same_person(octo: Desk,
         ('{"phone_number":{"a":1}}', 400, 110),
         ('{"phone_number":"12345"}', 400, 117),
         ('{"phone_number":33611223344.5}', 400, 117),
-        ('{"phone_number":"+33611223344","phone_number":"+33611223345"}', 400, 100),
+        ('{"phone_number":"+33611223344","phone_number":"+33611223345"}', 400, 117),
+        ("phone_number=%2B33611223344&phone_number=%2B33611223345", 400, 117),
         ('{"phone_number":"+333333333333333333"}', 400, 117),
     ],
 )
@@ -187,6 +188,47 @@ async def test_only_a_missing_body_or_number_refuses(octo: Desk, body: str, stat
     assert (await octo.ask("POST", GENERATE, body, HEADERS))[0] == status
     assert (await octo.ask("POST", GENERATE, body, HEADERS))[1]["code"] == code
     assert octo.sent() == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        (
+            "code_length=5&channel=voice_sms",
+            '{"phone_number":"+33611223344","code_length":8,"channel":"sms"}',
+        ),
+        ("", '{"phone_number":"+33611223344","code_length":5,"code_length":"8","code_length":null}'),
+        ("", "phone_number=%2B33611223344&code_length=5&code_length=8"),
+        ("phone_number=%2B33611223344", "code_length=8&text[a]=b&code_length[]=5&[x]=1&text=a&text="),
+        ("phone_number=%2B33611223344&code_length=5&code_length=8", '{"phone_number":"+33611223344"}'),
+    ],
+)
+async def test_of_two_values_the_bodys_last_counts(octo: Desk, query: str, body: str) -> None:
+    """What contradicts itself, or does not nest, is repaired or left out, and the code is sent all the same."""
+    status, told = await octo.ask("POST", f"{GENERATE}?{query}", body, HEADERS)
+    assert (status, told["code"]) == (200, 0)
+    (message,) = await octo.arrived(1)
+    assert (message["to"], message["channel"]) == (PHONE, "sms")
+    assert re.fullmatch("[0-9]{8}", message["text"])
+
+
+async def test_where_a_code_goes_and_whether_it_is_right_is_not_guessed(octo: Desk) -> None:
+    """Two telephone numbers, in query and body or in recipients, send nothing; validate takes no two codes."""
+    one, other = '{"phone_number":"+33611223344"}', "?phone_number=%2B33611223345"
+    status, told = await octo.ask("POST", GENERATE + other, one, HEADERS)
+    assert (status, told["code"]) == (400, 117)
+    for recipients in ('[{"phone_number":"+33611223344","phone_number":"+33611223345"}]', "[]"):
+        body = f'{{"text":"a","recipients":[{one}],"recipients":{recipients}}}'
+        assert (await octo.ask("POST", "/v1/public/sms-campaign/send", body, HEADERS))[1]["code"] == 117
+    assert octo.sent() == 0
+    token, code = await token_and_code(octo)
+    for path, body in (
+        (VALIDATE, f'{{"otp_request_token":"{token}","code":"{wrong(code)}","code":"{code}"}}'),
+        (f"{VALIDATE}?code={wrong(code)}", f'{{"otp_request_token":"{token}","code":"{code}"}}'),
+    ):
+        status, told = await octo.ask("PUT", path, body, HEADERS)
+        assert (status, told["code"]) == (400, 100)
+    assert await validate(octo, otp_request_token=token, code=code) == (200, 0)
 
 
 async def test_credentials_come_by_headers_or_basic_and_are_asked_first(octo: Desk) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from placet_server.faces.rack import NestingError, as_list, flag, nested
+from placet_server.faces.rack import NestingError, as_list, flag, nested, repaired
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,16 @@ def test_contradictions_and_bombs_are_refused(pairs: list[tuple[str, str]]) -> N
     """A name used in two ways, a malformed name, too deep or too many: an error, never a guess."""
     with pytest.raises(NestingError):
         nested(pairs)
+
+
+def test_a_tolerant_dialect_takes_the_last_and_leaves_out_what_does_not_nest() -> None:
+    """Lists keep all of their items; too many fields are an error all the same."""
+    assert repaired([("a", "1"), ("[b]", "x"), ("c[]", "1"), ("a[d]", "y"), ("c[]", "2"), ("a", "3")]) == {
+        "a": "3",
+        "c": ["1", "2"],
+    }
+    with pytest.raises(NestingError):
+        repaired([(f"a{n}", "1") for n in range(201)])
 
 
 def test_lists_are_read_however_they_were_written() -> None:

@@ -110,7 +110,7 @@ class OctopushFace:
         gate.add_rest(router, self, public)
 
     async def _generate(self, request: web.Request, call: Call) -> web.Response:
-        sent = await _body(request)
+        sent = await _body(request, single=words.SINGLE)
         if not words.text(sent.get("phone_number")):
             return answer(call, NO_PHONE)
         wished = words.channel(sent.get("channel"), switch(call.by, "channel"))
@@ -188,11 +188,11 @@ class OctopushFace:
         return answer(call, said)
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
+async def _body(request: web.Request, *, single: frozenset[str] | None = None) -> dict[str, Any]:
     """The parameters; raises ``invalid_request`` where none came at all."""
     if not request.body_exists and not request.rel_url.raw_query_string:
         raise RefusedError("invalid_request", "There is no body.")
-    return await params.read(request)
+    return await params.read(request, single=single)
 
 
 def token_of(code_id: str) -> str:

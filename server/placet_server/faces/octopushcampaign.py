@@ -57,7 +57,7 @@ class Campaigns:
 
     async def send(self, request: web.Request, call: Call) -> web.Response:
         """One text to some people."""
-        sent = await params.read(request)
+        sent = await params.read(request, single=words.SINGLE)
         recipients = as_list(sent.get("recipients"))
         text = words.plain(sent.get("text"))
         if not recipients:
@@ -161,7 +161,7 @@ class Campaigns:
         return plain(
             {
                 code: {"premium_sms": count, "vocal_sms": voice, "low_cost_sms": count, "hlr": 0}
-                for code in _countries((await params.read(request)).get("country_codes"))
+                for code in _countries((await params.read(request, single=words.SINGLE)).get("country_codes"))
             }
         )
 

@@ -21,6 +21,8 @@ from placet_server.faces.switches import switch
 from placet_server.ports import Channel
 
 TEXT_MAX: Final = 1224
+SINGLE: Final = frozenset({"phone_number", "recipients"})
+"""Where a message goes: of two values nobody knows which was meant."""
 LANGUAGES: Final = (
     "en-US",
     "en-GB",

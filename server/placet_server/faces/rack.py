@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 PAIRS_MAX: Final = 200
@@ -26,12 +27,31 @@ def nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """The dictionary that these fields spell; raises ``NestingError`` where a name is used in two ways."""
     result: dict[str, Any] = {}
     for count, (key, value) in enumerate(pairs):
-        match = _KEY.fullmatch(key)
-        parts = _PART.findall(match[2]) if match else []
-        if match is None or count >= PAIRS_MAX or len(parts) > DEPTH_MAX:
+        if count >= PAIRS_MAX:
             raise NestingError(key[:40])
-        _put(result, match[1], parts, value)
+        _nest(result, key, value)
     return result
+
+
+def repaired(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """As ``nested``, but the last of a name counts, and a field that does not nest is left out."""
+    result: dict[str, Any] = {}
+    listed = list(pairs)
+    if len(listed) > PAIRS_MAX:
+        raise NestingError(listed[PAIRS_MAX][0][:40])
+    last = dict(listed)
+    for key, value in listed:
+        with suppress(NestingError):
+            _nest(result, key, value if "[]" in key else last[key])
+    return result
+
+
+def _nest(into: dict[str, Any], key: str, value: str) -> None:
+    match = _KEY.fullmatch(key)
+    parts = _PART.findall(match[2]) if match else []
+    if match is None or len(parts) > DEPTH_MAX:
+        raise NestingError(key[:40])
+    _put(into, match[1], parts, value)
 
 
 def _put(into: dict[str, Any], name: str, parts: list[str], value: str) -> None:
