@@ -156,10 +156,39 @@ class Calls:
 
 
 def unreachable(origin: str, error: BaseException) -> UnreachableError:
-    """The error for a server that does not answer, in words for a person."""
-    reason = str(error) or ("it took too long" if isinstance(error, TimeoutError) else type(error).__name__)
+    """The error for a server that does not answer, in words for a person; a library's own words tell them nothing."""
     host = urlsplit(origin).netloc
-    return UnreachableError(f"{host} does not answer: {visible(reason)}", "Check the network, then try again")
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
+        return UnreachableError(
+            f"{host} does not answer: no server runs there now", "Try again later, or ask whoever runs it"
+        )
+    for kind, said, hint in _TROUBLES:
+        if isinstance(error, kind):
+            return UnreachableError(said.format(host), hint)
+    return UnreachableError(f"{host} does not answer", _NETWORK)
+
+
+_NETWORK: Final = "Check the network, then try again"
+_TROUBLES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
+    (aiohttp.ClientConnectorDNSError, "the name of {} is not known here", _NETWORK),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        "what answers as {} does not prove that it is: its certificate is not good",
+        "Check this machine's date and its network; if both are good, ask whoever runs the server",
+    ),
+    (aiohttp.ClientSSLError, "{} does not speak TLS", "Ask whoever runs the server whether its https works"),
+    (TimeoutError, "{} does not answer: it took too long", _NETWORK),
+    (aiohttp.ClientConnectorError, "{} cannot be reached from here", _NETWORK),
+    (aiohttp.ClientPayloadError, "the answer of {} did not arrive whole", _NETWORK),
+    (
+        aiohttp.ClientResponseError,
+        "{} does not answer as Placet does",
+        "Is there another program at this address, or on the way to it?",
+    ),
+    (aiohttp.ClientConnectionError, "the connection to {} broke off", _NETWORK),
+    (OSError, "the connection to {} broke off", _NETWORK),
+)
+"""What a failed call is, the first that fits: the class, what a person is told with the server's name, and what helps."""
 
 
 def refused(status: int, problem: dict[str, Any]) -> ServerRefusedError:
