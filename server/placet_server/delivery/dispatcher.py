@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
+from placet_server.delivery.turns import Turns, ended
 from placet_server.delivery.webhooks import SCHEDULE, Attempt, WebhookSender, retry_at
 from placet_server.domain.applications import Applications
 from placet_server.domain.outbox import Exchange, Item, Outbox, WebhookBody
@@ -22,7 +23,6 @@ AT_ONCE: Final = 512
 QUEUE: Final = 1_000
 _PAGE: Final = 100
 _CROWDED_MS: Final = 60_000
-_TROUBLE: Final = 1.0
 _NEXT_PAGE: Final = 0.02
 
 
@@ -84,32 +84,25 @@ class Dispatcher:
         self._callbacks: Final = callbacks
         self._schedule: Final = schedule
         self._per_host: Final = per_host
-        self._idle: Final = idle
         self._grace: Final = grace
-        self._wake = asyncio.Event()
         self._all = asyncio.Semaphore(AT_ONCE)
         self._lanes: dict[str, _Lane] = {}
-        self._fresh: list[str] = []
-        self._busy: set[str] = set()
+        self._busy: Final[set[str]] = set()
         self._lines: set[tuple[str, str]] = set()
         self._delivered: list[Item] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._scan_at = 0.0  # by the loop's clock
-        self._stopping = False
+        self._turns: Final = Turns(
+            clock, self._take_heard, self._take_due, self._busy, idle=idle, trouble="outbox not read"
+        )
 
     async def run(self) -> None:
         """Deliver until ``stop``; what is then under way gets ``grace`` seconds, the rest stays in the table."""
-        end = self._bus.listen("outbox", self._heard)
+        end = self._bus.listen("outbox", self._turns.hear)
         try:
-            while not self._stopping:
-                await self._turn()
+            await self._turns.run()
         finally:
             end()
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=self._grace)
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await ended(tuple(self._tasks), self._grace)
             await self._pushes.close()
             try:
                 await self._settle()
@@ -118,55 +111,24 @@ class Dispatcher:
 
     def stop(self) -> None:
         """Let ``run`` return."""
-        self._stopping = True
-        self._wake.set()
+        self._turns.stop()
 
     def wake(self) -> None:
         """Look into the table now."""
-        self._scan_at = 0.0
-        self._wake.set()
+        self._turns.look_in(0)
 
-    def _heard(self, item_id: str) -> None:
-        self._fresh.append(item_id)
-        self._wake.set()
+    async def _take_heard(self, item_ids: list[str]) -> None:
+        await self._settle()
+        if item_ids:
+            await self._take(await self._outbox.several(item_ids))
 
-    async def _turn(self) -> None:
-        self._wake.clear()
-        loop = asyncio.get_running_loop()
-        try:
-            await self._settle()
-            fresh, self._fresh = self._fresh, []
-            if fresh:
-                await self._take(await self._outbox.several(fresh))
-            if loop.time() >= self._scan_at:
-                self._scan_at = loop.time() + self._idle
-                await self._take_due()
-                await self._plan_scan()
-        except Exception:  # the rows are in the table; going on is all that helps
-            log.exception("outbox not read")
-            self._scan_at = loop.time() + _TROUBLE
-            await asyncio.sleep(min(_TROUBLE, self._idle))
-        try:
-            async with asyncio.timeout_at(self._scan_at):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-
-    async def _plan_scan(self) -> None:
-        due_at = await self._outbox.next_due()
-        if due_at is not None:
-            # What is in our hands is due, too: a second, not a busy loop.
-            self._scan_in(max((due_at - self._clock.now()) / 1000, 1.0 if self._busy else 0.01))
-
-    def _scan_in(self, seconds: float) -> None:
-        self._scan_at = min(self._scan_at, asyncio.get_running_loop().time() + seconds)
-
-    async def _take_due(self) -> None:
+    async def _take_due(self) -> int | None:
         limit = len(self._busy) + _PAGE
         due = await self._outbox.due(self._clock.now(), limit)
         await self._take(due)
         if len(due) == limit:
-            self._scan_in(_NEXT_PAGE)  # by then many of these are through, and need not be read over again
+            self._turns.look_in(_NEXT_PAGE)  # by then many are through, and need not be read over again
+        return await self._outbox.next_due()
 
     async def _take(self, items: Sequence[Item]) -> None:
         waking = [item for item in items if item.kind == "push"]
@@ -300,18 +262,18 @@ class Dispatcher:
             self._done(item)
             return
         await self._outbox.claim(item, due_at)
-        self._scan_in(max(0.0, (due_at - self._clock.now()) / 1000))
+        self._turns.look_in(max(0.0, (due_at - self._clock.now()) / 1000))
         self._free(item)
 
     def _done(self, item: Item) -> None:
         self._delivered.append(item)
-        self._wake.set()
+        self._turns.wake()
 
     def _free(self, item: Item) -> None:
         """The row waits in the table again."""
         self._busy.discard(item.id)
         self._lines.discard((item.subject, item.target))
-        self._wake.set()
+        self._turns.wake()
 
     async def _settle(self) -> None:
         """Delete what was delivered, all in one plan, and go on with what waited behind it."""
@@ -324,7 +286,7 @@ class Dispatcher:
             self._busy.discard(item.id)
             if item.kind == "webhook":
                 self._lines.discard((item.subject, item.target))
-                if not self._stopping and (follower := await self._outbox.head(item)):
+                if not self._turns.stopping and (follower := await self._outbox.head(item)):
                     await self._take([follower])
 
 

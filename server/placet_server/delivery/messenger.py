@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, Protocol, get_args
 
+from placet_server.delivery.turns import Turns, ended
 from placet_server.domain.applications import Applications
 from placet_server.domain.deliveries import Deliveries
 from placet_server.domain.mail import Due
@@ -25,7 +26,6 @@ SCHEDULE: Final = (5.0, 10.0, 20.0, 40.0, 60.0, 120.0)
 REPORTS: Final = "/gateway/reports"
 _MARGIN: Final = 2.0
 _PAGE: Final = 200
-_TROUBLE: Final = 1.0
 _NEXT_PAGE: Final = 0.02
 _UNSURE: Final = "~"
 
@@ -76,97 +76,53 @@ class Messenger:
         self._entropy: Final = entropy
         self._public_url: Final = public_url
         self._schedule: Final = tuple(schedule)
-        self._idle: Final = idle
         self._grace: Final = grace
-        self._wake = asyncio.Event()
-        self._fresh: list[str] = []
-        self._busy: dict[str, asyncio.Task[None]] = {}
-        self._scan_at = 0.0  # by the loop's clock
-        self._stopping = False
+        self._busy: Final[dict[str, asyncio.Task[None]]] = {}
+        self._turns: Final = Turns(
+            clock, self._take_heard, self._take_due, self._busy, idle=idle, trouble="messages_not_read"
+        )
 
     async def run(self) -> None:
         """Carry until ``stop``; what is then under way gets ``grace`` seconds, the rest stays in the table."""
-        end = self._bus.listen("message", self._heard)
+        end = self._bus.listen("message", self._turns.hear)
         self._deliveries.hold(self._hold_ms())
         # The store has one process at a time, so nobody is at work on what is claimed.
         await self._deliveries.release(self._clock.now())
-        self._scan_at = 0.0
         try:
-            while not self._stopping:
-                await self._turn()
+            await self._turns.run()
         finally:
             end()
             self._deliveries.hold(0)
-            under_way = list(self._busy.values())
-            if under_way:
-                await asyncio.wait(under_way, timeout=self._grace)
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+            await ended(tuple(self._busy.values()), self._grace)
 
     def stop(self) -> None:
         """Let ``run`` return."""
-        self._stopping = True
-        self._wake.set()
+        self._turns.stop()
 
     def wake(self) -> None:
         """Look into the table now."""
-        self._scan_at = 0.0
-        self._wake.set()
-
-    def _heard(self, message_id: str) -> None:
-        self._fresh.append(message_id)
-        self._wake.set()
-
-    async def _turn(self) -> None:
-        self._wake.clear()
-        loop = asyncio.get_running_loop()
-        try:
-            fresh, self._fresh = self._fresh, []
-            if fresh:
-                self._take_fresh(await self._deliveries.several(fresh))
-            if loop.time() >= self._scan_at:
-                self._scan_at = loop.time() + self._idle
-                await self._take_due()
-                await self._plan_scan()
-        except Exception:  # the rows are in the table; going on is all that helps
-            log.exception("messages_not_read")
-            self._scan_at = loop.time() + _TROUBLE
-            await asyncio.sleep(min(_TROUBLE, self._idle))
-        try:
-            async with asyncio.timeout_at(self._scan_at):
-                await self._wake.wait()
-        except TimeoutError:
-            return
+        self._turns.look_in(0)
 
     def _hold_ms(self) -> int:
         """How long a round takes at most, through every gateway there is, with time to begin it."""
         names = {name for channel in get_args(Channel) for name in self._ways.in_turn(channel)}
         return round((2 * _MARGIN + sum(map(self._ways.deadline, names))) * 1000)
 
-    async def _plan_scan(self) -> None:
-        due_at = await self._deliveries.next_due()
-        if due_at is not None:
-            # What is in our hands is due, too, until it is claimed: a second, not a busy loop.
-            self._scan_in(max((due_at - self._clock.now()) / 1000, 1.0 if self._busy else 0.01))
-
-    def _scan_in(self, seconds: float) -> None:
-        self._scan_at = min(self._scan_at, asyncio.get_running_loop().time() + seconds)
-        self._wake.set()
-
-    def _take_fresh(self, dues: Sequence[Due]) -> None:
+    async def _take_heard(self, message_ids: list[str]) -> None:
+        dues = await self._deliveries.several(message_ids)
         now = self._clock.now()
         self._take([due for due in dues if due.due_at <= now])
         for due in dues:
             if due.due_at > now:
-                self._scan_in((due.due_at - now) / 1000)
+                self._turns.look_in((due.due_at - now) / 1000)
 
-    async def _take_due(self) -> None:
+    async def _take_due(self) -> int | None:
         limit = len(self._busy) + _PAGE
         due = await self._deliveries.due(self._clock.now(), limit)
         self._take(due)
         if len(due) == limit and len(self._busy) < AT_ONCE:
-            self._scan_in(_NEXT_PAGE)
+            self._turns.look_in(_NEXT_PAGE)
+        return await self._deliveries.next_due()
 
     def _take(self, dues: Sequence[Due]) -> None:
         for due in dues:
@@ -226,7 +182,7 @@ class Messenger:
         at = now + self._wait(due.attempts)
         if left and at < due.expires_at:
             await self._deliveries.later(due, at, tried, now, reason)
-            self._scan_in((at - now) / 1000)
+            self._turns.look_in((at - now) / 1000)
         else:
             await self._deliveries.failed(due, reason or "It was not sent in time.", now)
 
