@@ -185,8 +185,10 @@ async def test_api_11_hostile_paths_send_and_change_nothing(authy: Authy) -> Non
             ("POST", f"/protected/json/users/{number}{hostile}/remove"),
             ("POST", f"/protected/json/email/{hostile}"),
         ):
-            if path in {f"/protected/json/call/{number}#", f"/protected/json/sms//{number}"}:
-                continue  # a fragment belongs to nobody, and no client sends it
+            if path in {f"/protected/json/call/{number}{end}" for end in "#/"} | {
+                f"/protected/json/sms//{number}"
+            }:
+                continue  # a fragment belongs to nobody, and a slash behind a path makes no difference
             sent = request(method, path, X_Authy_API_Key=KEY)
             answer = await raw(port, sent)
             tried += 1
@@ -221,6 +223,23 @@ async def test_a_doubled_first_slash_is_what_a_base_url_with_a_slash_makes(authy
     status, answer = await xml(authy, "GET", "//protected/xml/nothing")
     assert (status, answer.tag) == (404, "errors")
     assert (await authy.send("GET", f"///protected/json/users/{number}/status"))[0] == 404
+
+
+async def test_a_slash_behind_a_path_makes_no_difference(authy: Authy) -> None:
+    """As in Rails; what is no path stays none, and another method is told which there are. The log knows one route."""
+    made = await authy.good("POST", f"{NEW}/", ADA)
+    number = made["user"]["id"]
+    assert (await authy.good("GET", f"//protected/json/users/{number}/status/"))["success"] is True
+    status, answer = await xml(authy, "GET", f"/protected/xml/users/{number}/status/")
+    assert (status, answer.tag) == (200, "hash")
+    asked = await authy.good(
+        "POST", f"/onetouch/json/users/{number}/approval_requests/", {"message": "Login?"}
+    )
+    uuid = asked["approval_request"]["uuid"]
+    assert (await authy.good("GET", f"/onetouch/json/approval_requests/{uuid}/"))["success"] is True
+    assert (await authy.send("GET", f"{NEW}/"))[0] == 405
+    assert await authy.bad("GET", f"/protected/json/users/{number}/status//") == (404, "60002")
+    assert await authy.bad("GET", "/protected/json/nothing/") == (404, "60002")
 
 
 async def test_a_request_of_a_removed_user_can_still_be_read(authy: Authy) -> None:

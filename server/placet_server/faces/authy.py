@@ -8,7 +8,8 @@
 
 Quirks that clients depend on: success is exactly 200; JSON is compact and ASCII; ``error_code`` is text; ``success`` of
 a token check is the text "true" and of everything else a boolean; parameters come by query, form, JSON or XML, also in
-the body of a GET; ids in paths may be any text; a base URL that ends with a slash doubles the first slash of each path.
+the body of a GET; ids in paths may be any text; a base URL that ends with a slash doubles the first slash of each path;
+a slash behind a path makes no difference.
 
 Each family of routes has a file with a drawing of its own: ``authyusers``, ``authytokens``, ``authyphones``,
 ``authyapproval``, ``authyapp``, ``authyreporting``; ``authysandbox`` answers where nothing is to be sent,
@@ -79,7 +80,8 @@ class AuthyFace:
             for row in family.rows():
                 handler = self._counted(row)
                 for slash in ("", "/"):
-                    gate.add(router, row.method, slash + row.path, handler, face=self, scope=row.scope)
+                    path = slash + row.path
+                    gate.add(router, row.method, path, handler, face=self, scope=row.scope, slashed=True)
         gate.add(router, "GET", PICTURE_PATH, self._pictures.show, face=self)
         for prefix in ("/protected", "/onetouch", "//protected", "//onetouch"):
             gate.add_rest(router, self, prefix)

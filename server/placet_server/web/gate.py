@@ -23,6 +23,7 @@ from placet_server.domain.refusals import Code, RefusedError
 from placet_server.domain.values import Caller, Scope
 from placet_server.faces import Face
 from placet_server.faces.logged import TABLE as FOREIGN
+from placet_server.faces.paths import Slashed
 from placet_server.ports import Clock, Entropy, StoreUnavailableError
 from placet_server.web.answer import Answer
 from placet_server.web.apilog import SENT, ApiLog, Noted
@@ -151,17 +152,22 @@ class Gate:
         face: Face,
         scope: Scope | None = None,
         doc: Doc | None = None,
+        slashed: bool = False,
     ) -> None:
         """Serve ``method path`` by ``handler``; with a scope, only to callers whose credential has it.
 
         Variables in the path need a pattern of ASCII characters, ``{id:[0-9a-f-]{36}}``. A route whose ``doc`` names
-        no query refuses every query.
+        no query refuses every query. ``slashed``: a slash behind the path makes no difference.
         """
         self.routes.append(Route(method, path, face.name, scope, doc))
         plain = doc is not None and doc.query is None
         queried = () if doc is None or doc.query is None else doc.query.__struct_encode_fields__
         behind = self._behind(handler, method, path, face, scope, plain=plain, queried=queried)
-        router.add_route(method, path, behind, expect_handler=_expect)
+        if slashed:
+            router.register_resource(resource := Slashed(path))
+            resource.add_route(method, behind, expect_handler=_expect)
+        else:
+            router.add_route(method, path, behind, expect_handler=_expect)
 
     def add_rest(self, router: web.UrlDispatcher, face: Face, prefix: str = "") -> None:
         """Answer every other path below a prefix with the face's ``not_found`` or ``method_not_allowed``."""
