@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from placet_authenticator.inbox import Arrived
+from placet_authenticator.printing import cells
 from placet_authenticator.tui.messages import Heard
+from placet_authenticator.tui.texts import one_line
 from support import parties
 from support.apps import running, until
-from support.desks import BEGIN, enrollment, entry
+from support.desks import BEGIN, desk, enrollment, entry, held
 from support.snapshots import screen_text
 
 
@@ -26,3 +29,31 @@ async def test_what_is_said_leaves_the_list_readable(
         await until(pilot, lambda: screen_text(app).count("Request 2?") == 2)
         assert screen_text(app).count("Acme Pay asks") == most
         assert ("Request 0?" in screen_text(app).split("Acme Pay asks", 1)[1]) == (most == 3)
+
+
+@pytest.mark.parametrize(
+    ("written", "listed"),
+    [
+        ("\u2764\ufe0f", "\u2764"),
+        ("\U0001f44d\U0001f3fd", "\U0001f44d"),
+        ("\u270c\U0001f3fd", "\u270c"),
+        ("1\ufe0f\u20e3", "1\u20e3"),
+        ("\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f468\U0001f469\U0001f467"),
+        ("\U0001f3f3\ufe0f\u200d\U0001f308", "\U0001f3f3\U0001f308"),
+        ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u200c\u062e"),
+    ],
+    ids=ascii,
+)
+def test_emoji_in_a_list_are_as_wide_as_every_terminal_draws_them(written: str, listed: str) -> None:
+    """Tones, variants and joined pictures are counted in different ways; letters keep their joiners."""
+    assert one_line(written) == listed
+    assert cell_len(listed) == cells(listed)
+
+
+async def test_a_request_shows_what_its_line_in_the_list_leaves_out(tmp_path: Path) -> None:
+    """The line has the plain emoji and its whole countdown; the request itself has every character as it was signed."""
+    asked = "Send \u2764\ufe0f and \U0001f44d\U0001f3fd?"
+    async with desk(tmp_path / "home", [enrollment(), held(msg=asked)]) as here:
+        assert "Send \u2764 and \U0001f44d?" in screen_text(here.app)
+        await here.press("enter")
+        assert asked in screen_text(here.app)

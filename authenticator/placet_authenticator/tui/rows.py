@@ -28,8 +28,8 @@ def pending_row(entry: Entry, now: int, width: int) -> Content:
     """A request that waits, in two lines; ``now`` in ms UTC on the server's clock."""
     left_ms = entry.expires_at - now
     style = "$text-error bold" if left_ms < URGENT_MS else "$text-accent"
-    server = "" if entry.server == entry.application else f" · {entry.server}"
-    who = Content.assemble(("▌ ", "$accent"), (entry.application, "bold"), (server, QUIET))
+    server = "" if entry.server == entry.application else f" · {one_line(entry.server)}"
+    who = Content.assemble(("▌ ", "$accent"), (one_line(entry.application), "bold"), (server, QUIET))
     what = Content.assemble(("▌ ", "$accent"), one_line(entry.message))
     return Content("\n").join(
         (
@@ -44,7 +44,9 @@ def past_row(ended: Ended, now: int, width: int) -> Content:
     mark = MARKS[ended.outcome]
     age = when(ended.at, now)
     if width < ROOMY:
-        left = Content.assemble(mark, " ", ended.entry.application, " · ", one_line(ended.entry.message))
+        left = Content.assemble(
+            mark, " ", one_line(ended.entry.application), " · ", one_line(ended.entry.message)
+        )
         return _spread(left, Content.styled(age, QUIET), width)
     by = "signed here" if ended.by == "this device" else "" if ended.by == "time" else ended.by
     left = Content.assemble(
@@ -52,7 +54,7 @@ def past_row(ended: Ended, now: int, width: int) -> Content:
         " ",
         Content.styled(outcome_word(ended), mark[1]).truncate(10, pad=True),
         " ",
-        Content(ended.entry.application).truncate(18, ellipsis=True, pad=True),
+        Content(one_line(ended.entry.application)).truncate(18, ellipsis=True, pad=True),
         "  ",
         one_line(ended.entry.message),
     )
@@ -61,7 +63,9 @@ def past_row(ended: Ended, now: int, width: int) -> Content:
 
 def notice_row(notice: Notice, server: str, now: int, width: int) -> Content:
     """Something that a server told; ``now`` in ms UTC."""
-    left = Content.assemble(("!", "$text-warning"), " ", (server, "bold"), " says: ", one_line(notice.text))
+    left = Content.assemble(
+        ("!", "$text-warning"), " ", (one_line(server), "bold"), " says: ", one_line(notice.text)
+    )
     return _spread(left, Content.styled(when(notice.at, now), QUIET), width)
 
 

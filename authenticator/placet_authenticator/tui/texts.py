@@ -6,6 +6,7 @@ else others wrote, names of servers and words of errors, is filtered here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
@@ -33,6 +34,11 @@ _REASONS: Final = {
     "wrong_number": "because the number was wrong",
 }
 
+# Terminals and the toolkit disagree on how wide an emoji is with one of these.
+_TRIMMINGS: Final = re.compile("[\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")
+_EMOJI: Final = "[\u2190-\u2bff\U0001f000-\U0001faff]"
+_JOINED: Final = re.compile(f"(?<={_EMOJI})\u200d(?={_EMOJI})")
+
 
 def server_names(enrollments: Iterable[Enrollment]) -> dict[str, str]:
     """What the person calls each server, by origin; safe to draw."""
@@ -46,8 +52,13 @@ def said(error: AuthenticatorError) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text on one line, every line break shown as ⏎."""
-    return " ⏎ ".join(part.strip() for part in text.split("\n"))
+    """The text on one line of a list, which leads to the whole of it: every line break is shown as ⏎.
+
+    Emoji stand in their plain form, without skin tones and variants, and joined ones apart, so that what stands behind
+    them on the line keeps its column on every terminal.
+    """
+    line = " ⏎ ".join(part.strip() for part in text.split("\n"))
+    return line if line.isascii() else _JOINED.sub("", _TRIMMINGS.sub("", line))
 
 
 def clock_time(ms: int) -> str:
