@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 VAULT_NAME: Final = "vault.db"
+MIN_PASSPHRASE: Final = 8
+"""Characters of a new passphrase, at least; one that was chosen before goes on opening its vault."""
 MAX_PASSPHRASE: Final = 1024
 _WAYS: Final = "Give it by --passphrase-file FILE, --passphrase-stdin, --keyring or PLACET_PASSPHRASE_FILE, or run this in a terminal"
 # Stores that the operating system itself seals. Everything else (null, fail, keyrings.alt's plain files) is refused.
@@ -52,10 +54,25 @@ def home(environ: Mapping[str, str]) -> Path:
 
 
 def passphrase(settings: Settings, *, stdin: IO[str] | None = None, new: bool = False) -> str:
-    """The passphrase from the first source that was chosen; ``new`` asks a terminal twice.
+    """The passphrase from the first source that was chosen; ``new`` asks a terminal twice and takes no short one.
 
     Raises ``PassphraseError`` when there is no source, it is unsafe or empty.
     """
+    given = _given(settings, stdin, new=new)
+    return checked_new(given) if new else given
+
+
+def checked_new(text: str) -> str:
+    """This passphrase, for a vault that is to have it from now on. Raises ``PassphraseError`` for a short one."""
+    if len(text) < MIN_PASSPHRASE:
+        raise PassphraseError(
+            f"a new passphrase has at least {MIN_PASSPHRASE} characters, this one has {len(text)}",
+            "Take four or more words that only you would put together",
+        )
+    return text
+
+
+def _given(settings: Settings, stdin: IO[str] | None, *, new: bool) -> str:
     if settings.passphrase_stdin:
         return _checked((stdin or sys.stdin).readline(MAX_PASSPHRASE + 2).rstrip("\r\n"), "standard input")
     if settings.keyring:  # before the file, whose name may stand in the environment for other runs

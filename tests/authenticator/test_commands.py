@@ -260,8 +260,13 @@ async def test_passphrases_come_from_file_or_stdin_and_a_wrong_one_opens_nothing
     assert (wrong.status, wrong.out) == (3, "")
     assert "wrong" in wrong.err
     new = person.passphrase.with_name("new")
-    new.write_text("another one\n")
+    new.write_text("seven c\n")
     new.chmod(0o600)
+    short = await person.run("passphrase", "--new-file", str(new))
+    assert (short.status, short.out) == (3, "")
+    assert "at least 8 characters, this one has 7" in short.err
+    assert (await person.run("code", "acme")).status == 0
+    new.write_text("another one\n")
     assert (await person.run("passphrase", "--new-file", str(new))).status == 0
     assert (await person.run("code", "acme")).status == 3
     assert (await person.run("code", "acme", "--passphrase-file", str(new))).status == 0

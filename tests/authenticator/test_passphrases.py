@@ -14,6 +14,8 @@ from placet_authenticator import settings
 from placet_authenticator.errors import PassphraseError
 from placet_authenticator.running import Run
 from placet_authenticator.settings import Settings
+from placet_authenticator.tui import vaults
+from placet_authenticator.vault import QUICK, Vault
 
 
 class PlaintextKeyring(KeyringBackend):  # type: ignore[misc]  # keyring ships no types
@@ -121,6 +123,22 @@ def test_an_empty_or_endless_passphrase_is_refused(tmp_path: Path, text: str) ->
     """From standard input as from anywhere."""
     with pytest.raises(PassphraseError):
         settings.passphrase(Settings(tmp_path, passphrase_stdin=True), stdin=io.StringIO(text))
+
+
+def test_a_new_passphrase_has_eight_characters_and_an_old_one_opens_as_it_is(tmp_path: Path) -> None:
+    """``abc`` seals no new vault, whatever makes it; where a vault has it from before it is still given."""
+    choices, wanted = Settings(tmp_path, passphrase_stdin=True), "at least 8 characters"
+    assert settings.passphrase(choices, stdin=io.StringIO("abc\n")) == "abc"
+    for short in ("abc", "7 chars"):
+        with pytest.raises(PassphraseError, match=wanted) as refused:
+            settings.passphrase(choices, stdin=io.StringIO(f"{short}\n"), new=True)
+        assert refused.value.hint
+        with pytest.raises(PassphraseError, match=wanted):
+            vaults.made(choices, short)
+    assert not choices.vault.exists()
+    assert settings.passphrase(choices, stdin=io.StringIO("8 chars!\n"), new=True) == "8 chars!"
+    Vault.create(choices.vault, "abc", profile=QUICK).close()
+    vaults.opened(choices, "abc").close()
 
 
 def test_the_data_folder_is_placet_home_or_the_systems_place(tmp_path: Path) -> None:

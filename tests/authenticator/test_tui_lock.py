@@ -35,7 +35,7 @@ async def test_the_first_start_makes_a_vault_in_three_steps(tmp_path: Path) -> N
 
 
 async def test_two_passphrases_that_differ_do_not_pass(tmp_path: Path) -> None:
-    """The person hears it while typing; a short one is called short, and it is their choice."""
+    """The person hears it while typing; a short one is called short, and one of eight characters is their choice."""
     app = PlacetApp(Settings(tmp_path / "home"), links=nowhere)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(app, pilot, "1 of 3")
@@ -45,7 +45,14 @@ async def test_two_passphrases_that_differ_do_not_pass(tmp_path: Path) -> None:
         await pilot.press("enter")
         assert app.screen.query_one(ContentSwitcher).current == "secret"
         app.screen.query_one("#again", Input).value = "short"
-        await shows(app, pilot, "Short: 5 characters")
+        await shows(app, pilot, "Too short: 5 characters. It needs at least 8.")
+        assert app.screen.query_one("#to-begin", Button).disabled
+        await pilot.press("enter")
+        assert app.screen.query_one(ContentSwitcher).current == "secret"
+        for line in ("#first", "#again"):
+            app.screen.query_one(line, Input).value = "shortish"
+        await shows(app, pilot, "Short: 8 characters")
+        assert not app.screen.query_one("#to-begin", Button).disabled
         await pilot.press("escape")
         await shows(app, pilot, "1 of 3")
 

@@ -14,12 +14,12 @@ from textual.screen import Screen
 from textual.widgets import Button, ContentSwitcher, Footer, Input, Static
 
 from placet_authenticator.errors import AuthenticatorError
-from placet_authenticator.settings import MAX_PASSPHRASE
+from placet_authenticator.settings import MAX_PASSPHRASE, MIN_PASSPHRASE
 from placet_authenticator.tui.texts import said
 
 STEPS: Final = ("welcome", "secret", "begin")
 SHORT: Final = 12
-"""A passphrase of fewer characters is called short; it is the person's choice."""
+"""A passphrase of fewer characters is called short; from ``MIN_PASSPHRASE`` on it is the person's choice."""
 _WELCOME: Final = (
     (
         "Nothing happens in your name unasked.",
@@ -98,7 +98,7 @@ class OnboardingScreen(Screen[None]):
         first, again = self._typed()
         if event.input.id == "first" or first != again:
             self.query_one("#again" if event.input.id == "first" else "#first", Input).focus()
-        elif first:
+        elif _judged(first, again)[1]:
             self._to("begin")
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
@@ -158,6 +158,8 @@ def _judged(first: str, again: str) -> tuple[str, bool]:
     """What to say of a passphrase that was typed so far, and whether it may be taken."""
     if again and not first.startswith(again):
         return "The two differ.", False
+    if 0 < len(first) < MIN_PASSPHRASE:
+        return f"Too short: {len(first)} characters. It needs at least {MIN_PASSPHRASE}.", False
     if 0 < len(first) < SHORT:
         hint = f"Short: {len(first)} characters. Whoever copies the vault's file can try many of these."
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from placet_authenticator.settings import Settings
+from placet_authenticator.settings import Settings, checked_new
 
 if TYPE_CHECKING:
     from placet_authenticator.vault import Vault
@@ -18,7 +18,7 @@ def opened(settings: Settings, passphrase: str) -> Vault:
 
 
 def made(settings: Settings, passphrase: str) -> Vault:
-    """A new vault. Errors as ``Vault.create``."""
+    """A new vault. Errors as ``Vault.create``, and ``PassphraseError`` for a passphrase that is too short."""
     from placet_authenticator.vault import Vault  # as above
 
-    return Vault.create(settings.vault, passphrase)
+    return Vault.create(settings.vault, checked_new(passphrase))
