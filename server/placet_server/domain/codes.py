@@ -28,6 +28,7 @@ from placet_server.domain.onecode import (
     CodeDraft,
     CodeInfo,
     CodeStatus,
+    Found,
     Issued,
     Kept,
     Outcome,
@@ -37,7 +38,7 @@ from placet_server.domain.shapes import draw
 from placet_server.domain.users import Users
 from placet_server.domain.values import Caller, UserRef
 from placet_server.domain.verified import VerifiedNumbers
-from placet_server.ports import Bus, Channel, Entropy, Leaf, Row, Sealer, Sql, Step, Store, plan, step
+from placet_server.ports import Bus, Channel, Entropy, Leaf, Sealer, Sql, Step, Store, plan, step
 
 __all__ = ["Checked", "CodeDraft", "CodeInfo", "CodeStatus", "Codes", "Issued", "Outcome"]
 
@@ -172,9 +173,9 @@ class Codes:
         Raises ``not_found``, ``not_pending``, ``too_many_codes`` (also when the last one is too young) and what
         ``issue`` raises.
         """
-        row = await self._row(caller, code_id)
-        self._live(row, now)
-        kept = self._kept(row)
+        old = await self._found(caller, code_id)
+        _must_live(old, now)
+        kept = self._kept(old)
         wait = made_at(code_id) + caller.application.policies.code_resend_after * 1000 - now
         if wait > 0:
             raise RefusedError(
@@ -185,9 +186,9 @@ class Codes:
         value = draw(kept.shape, self._entropy)
         if kept.value is not None:
             kept = structs.replace(kept, value=value)  # what is repeated is the code that counts
-        wish = self._drafting.bound(caller, kept, row[6], new, ip=row[9], tries=row[2], left=row[3])
-        ends = Taken(step(_END, "replaced", code_id, now, row[3]), "ended")
-        return await self._write(caller, new, wish, value, now, ip, self._withdrawn(row, now), [ends])
+        wish = self._drafting.bound(caller, kept, old.user_id, new, ip=old.ip, tries=old.tries, left=old.left)
+        ends = Taken(step(_END, "replaced", code_id, now, old.left), "ended")
+        return await self._write(caller, new, wish, value, now, ip, self._withdrawn(old, now), [ends])
 
     async def repeat(
         self,
@@ -203,32 +204,32 @@ class Codes:
 
         Raises ``not_found``, ``not_pending``, ``invalid_request`` when it is not repeatable, and what sending raises.
         """
-        row = await self._row(caller, code_id)
-        self._live(row, now)
-        kept = self._kept(row)
+        found = await self._found(caller, code_id)
+        _must_live(found, now)
+        kept = self._kept(found)
         value = kept.value
         if value is None or kept.destination is None:
             raise RefusedError("invalid_request", "This code cannot be sent again; ask for a new one.")
         channels = self._guard.channels(caller, kept.destination, channels or kept.channels)
         kept = structs.replace(kept, channels=channels)
-        prepared = self._drafting.message(caller, kept, value, code_id, row[4], now, ip)
-        issued = _issued(kept, code_id, value, row[4], row[2], prepared.id)
+        prepared = self._drafting.message(caller, kept, value, code_id, found.expires_at, now, ip)
+        issued = _issued(kept, code_id, value, found.expires_at, found.tries, prepared.id)
         guards = [Taken(step(_CARRY, prepared.id, code_id, now), "ended"), *prepared.taken]
         if extra_guard is not None:
             guards = [Taken(extra_guard(issued), "repeated"), *guards]
         entry = leaf(now, "code.repeated", caller.org, code_id, application=caller.application.id)
-        steps = (*self._withdrawn(row, now), *prepared.steps)
+        steps = (*self._withdrawn(found, now), *prepared.steps)
         await self._plan(caller, kept, guards, steps, entry, now)
         self._messages.announce(prepared)
         return issued
 
     async def get(self, caller: Caller, code_id: str, now: int) -> CodeInfo:
         """How a code of this caller stands; raises ``not_found``."""
-        return self._info(await self._row(caller, code_id), now)
+        return self._info(await self._found(caller, code_id), now)
 
     async def destination(self, caller: Caller, code_id: str) -> Destination | None:
         """Where a code of this caller goes, unmasked; raises ``not_found``."""
-        return self._kept(await self._row(caller, code_id)).destination
+        return self._kept(await self._found(caller, code_id)).destination
 
     async def newest(
         self,
@@ -248,7 +249,7 @@ class Codes:
             return None
         bound = codekeys.of_purpose(self._sealer, purpose)
         row = await self._store.row(_NEWEST, (lookup, owner(caller), bound))
-        return None if row is None else self._info(row, now)
+        return None if row is None else self._info(Found._make(row), now)
 
     async def live(self, caller: Caller, destination: Destination, now: int, limit: int) -> list[str]:
         """The ids of this caller's live codes for a destination, newest first; of those without a purpose."""
@@ -260,11 +261,11 @@ class Codes:
     async def cancel(self, caller: Caller, code_id: str, now: int) -> CodeInfo:
         """End a live code; a message that was not sent yet is not sent. Raises ``not_found``, ``not_pending``."""
         for _ in range(_LAPS):
-            row = await self._row(caller, code_id)
-            self._live(row, now)
+            found = await self._found(caller, code_id)
+            _must_live(found, now)
             entry = leaf(now, "code.cancelled", caller.org, code_id, application=caller.application.id)
-            end = step(_END, "cancelled", code_id, now, row[3])
-            ended = plan(end, *self._withdrawn(row, now), leaf=entry)
+            end = step(_END, "cancelled", code_id, now, found.left)
+            ended = plan(end, *self._withdrawn(found, now), leaf=entry)
             if await self._store.write(ended) == 0:
                 break
         return await self.get(caller, code_id, now)
@@ -328,46 +329,35 @@ class Codes:
             raise _not_live("ended")
         raise await self._messages.refusal(caller, kept.destination, taken[failed - 1], now)
 
-    async def _row(self, caller: Caller, code_id: str) -> Row:
+    async def _found(self, caller: Caller, code_id: str) -> Found:
         row = await self._store.row(_GET, (code_id, owner(caller))) if is_id(code_id) else None
         if row is None:
             raise RefusedError("not_found", "There is no such code.")
-        return row
+        return Found._make(row)
 
-    @staticmethod
-    def _live(row: Row, now: int) -> None:
-        """Raise ``not_pending`` unless the code of this row still counts."""
-        if (status := _status(row, now)) != "live":
-            raise _not_live(status)
-
-    def _withdrawn(self, row: Row, now: int) -> tuple[Step, ...]:
+    def _withdrawn(self, found: Found, now: int) -> tuple[Step, ...]:
         """What ends the message of a code that ends."""
-        return () if row[5] is None else (self._messages.withdraw(row[5], now),)
+        return () if found.message_id is None else (self._messages.withdraw(found.message_id, now),)
 
-    def _kept(self, row: Row) -> Kept:
-        return opened(self._sealer, row[0], row[7])
+    def _kept(self, found: Found) -> Kept:
+        return opened(self._sealer, found.id, found.sealed)
 
-    def _info(self, row: Row, now: int) -> CodeInfo:
-        kept = self._kept(row)
+    def _info(self, found: Found, now: int) -> CodeInfo:
+        kept = self._kept(found)
         return CodeInfo(
-            id=row[0],
-            status=_status(row, now),
+            id=found.id,
+            status=found.status(now),
             channels=kept.channels,
             destination="" if kept.destination is None else masked(kept.destination),
             purpose=kept.purpose.removeprefix(INNER),
-            tries=row[2],
-            left=row[3],
-            created_at=made_at(row[0]),
-            expires_at=row[4],
-            message_id=row[5],
-            message_status=row[8],
+            tries=found.tries,
+            left=found.left,
+            created_at=made_at(found.id),
+            expires_at=found.expires_at,
+            message_id=found.message_id,
+            message_status=found.message_status,
             restricted=not RESTRICTED.isdisjoint(kept.channels),
         )
-
-
-def _status(row: Row, now: int) -> CodeStatus:
-    status: CodeStatus = row[1]
-    return "expired" if status == "live" and row[4] <= now else status
 
 
 def _issued(
@@ -376,6 +366,12 @@ def _issued(
     return Issued(
         code_id, value, expires_at, tries, kept.destination, message_id, kept.seconds, kept.channels
     )
+
+
+def _must_live(found: Found, now: int) -> None:
+    """Raise ``not_pending`` unless the code still counts."""
+    if (status := found.status(now)) != "live":
+        raise _not_live(status)
 
 
 def _not_live(status: str) -> RefusedError:

@@ -192,12 +192,13 @@ class Deliveries:
         while rows := await self._store.rows(_OVER, (now, _AT_ONCE)):
             erased = []
             for row in rows:
+                message_id, _, _, status, *_ = row
                 due = messagerows.due(self._sealer, row)
                 kept = None if due is None else messagerows.recipient(self._sealer, due)
-                if row[3] not in UNSENT:
-                    erased.append(step(_ERASE, kept, row[0]))
+                if status not in UNSENT:
+                    erased.append(step(_ERASE, kept, message_id))
                     continue
-                end = step(_END, "expired", _LATE, now, kept, row[0])
+                end = step(_END, "expired", _LATE, now, kept, message_id)
                 if due is None:
                     erased.append(end)
                 else:

@@ -215,23 +215,25 @@ def recipient(sealer: Sealer, due: Due) -> bytes:
 
 def info(sealer: Sealer, row: Row) -> MessageInfo:
     """A row of ``INFO_COLUMNS`` as it is told."""
+    (message_id, application, kind, status, channels, channel, gateway, parts_of_text, attempts, reason, reference,
+     code, updated_at, expires_at, kept, sealed) = row  # fmt: skip
     return MessageInfo(
-        id=row[0],
-        application=row[1],
-        kind=row[2],
-        status=row[3],
-        channels=tuple(row[4].split()),
-        channel=row[5],
-        gateway=row[6],
-        to=_recipient(sealer, row[0], row[14], row[15], row[5]),
-        parts=row[7],
-        attempts=row[8],
-        reason=row[9],
-        reference=row[10],
-        code_id=row[11],
-        created_at=made_at(row[0]),
-        updated_at=row[12],
-        expires_at=row[13],
+        id=message_id,
+        application=application,
+        kind=kind,
+        status=status,
+        channels=tuple(channels.split()),
+        channel=channel,
+        gateway=gateway,
+        to=_recipient(sealer, message_id, kept, sealed, channel),
+        parts=parts_of_text,
+        attempts=attempts,
+        reason=reason,
+        reference=reference,
+        code_id=code,
+        created_at=made_at(message_id),
+        updated_at=updated_at,
+        expires_at=expires_at,
     )
 
 

@@ -94,6 +94,25 @@ class CodeInfo(Struct, frozen=True):
     restricted: bool
 
 
+class Found(NamedTuple):
+    """A code's row as ``codes`` reads it, in the order of its columns."""
+
+    id: str
+    written: CodeStatus
+    tries: int
+    left: int
+    expires_at: int
+    message_id: str | None
+    user_id: str | None
+    sealed: bytes
+    message_status: MessageStatus | None
+    ip: bytes | None
+
+    def status(self, now: int) -> CodeStatus:
+        """How it stands; that a code's time is over is written nowhere."""
+        return "expired" if self.written == "live" and self.expires_at <= now else self.written
+
+
 class Kept(Struct, frozen=True, array_like=True):
     """What is sealed of a code: enough to send another in its place. ``value`` is there where the same is sent again."""
 
