@@ -1,13 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from placet_server.domain.refusals import RefusedError
+from placet_server.domain.values import Created
 from placet_server.ports import Sql
 from support.answering import Answerer, World, code_of, draft, world
+from support.scale import scaled
+
+
+def _resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 async def _answered(w: World, phone: Answerer, dec: str, **changes: object) -> None:
@@ -49,6 +58,41 @@ async def test_a_full_house_says_when_the_first_question_ends(tmp_path: Path) ->
             assert refused.value.retry_after == left
         w.clock.advance(ms=500)
         await w.ask(ttl=20)
+
+
+async def test_psh_10_the_queue_of_a_device_is_bounded(tmp_path: Path) -> None:
+    """However many applications ask how often, a hundred questions wait for a device that is away; memory stays flat."""
+    generous = {"approval__max_pending": "100", "approval__max_unapproved": "100", "approval__number": "none"}
+    async with world(tmp_path, **generous) as w:
+        phone = await w.enrol()
+        callers = [w.caller] + [w.caller_of(await w.new_application(name, **generous)) for name in "BC"]
+        before = _resident()
+        outcomes: Counter[str] = Counter()
+        for _ in range(scaled(10_000) // 20):
+            asked = (
+                w.domain.approvals.create(caller, w.user, draft(ttl=300 if caller is w.caller else 60), w.now)
+                for caller in callers * 7
+            )
+            for each in await asyncio.gather(*asked, return_exceptions=True):
+                assert isinstance(each, Created | RefusedError)
+                outcomes[each.code if isinstance(each, RefusedError) else "asked"] += 1
+        assert (outcomes["asked"], set(outcomes)) == (100, {"asked", "too_many_pending"})
+        assert _resident() - before < 20_000_000
+        assert len(await w.domain.items.waiting(phone.device, w.now)) == 100
+        stranger = w.caller_of(await w.new_application("D", **generous))
+        with pytest.raises(RefusedError, match="too_many_pending") as refused:
+            await w.domain.approvals.create(stranger, w.user, draft(), w.now)
+        assert refused.value.retry_after == 60
+        await w.ask(await w.new_user("5550101"))
+        w.clock.advance(seconds=60)
+        await w.domain.approvals.create(stranger, w.user, draft(), w.now)
+        waiting = await w.domain.items.waiting(phone.device, w.now)
+        assert (
+            0
+            < len(waiting)
+            == await w.count("approvals", "status = 'pending' AND user_id = ?", w.user.id)
+            < 100
+        )
 
 
 async def test_num_04_five_unapproved_questions_hold(tmp_path: Path) -> None:

@@ -86,8 +86,7 @@ _DUE: Final = Sql(
 )
 _DUE_OF: Final = Sql(
     "approvals_due_of_user",
-    f"SELECT {COLUMNS} FROM approvals WHERE user_id = ? AND application = ?"  # noqa: S608 - constant text
-    " AND status = 'pending' AND expires_at <= ?",
+    f"SELECT {COLUMNS} FROM approvals WHERE user_id = ? AND status = 'pending' AND expires_at <= ?",  # noqa: S608 - as above
 )
 _DOCUMENT: Final = Sql("document", "SELECT sealed FROM documents WHERE approval = ?")
 _KEEP_DOCUMENT: Final = Sql(
@@ -320,11 +319,11 @@ class Approvals:
     async def _make_room(self, caller: Caller, user: UserRef, draft: ApprovalDraft, now: int) -> None:
         """Return when another try may succeed, otherwise raise why it may not."""
         pair = (user.id, caller.application.id)
-        if await self._expire(await self._store.rows(_DUE_OF, (*pair, now)), now):
+        if await self._expire(await self._store.rows(_DUE_OF, (user.id, now)), now):
             return
         refused = pressure.refusal(
             await self._store.row(pressure.READ, pair), caller.application.policies, now
-        )
+        ) or pressure.crowded(await self._store.row(pressure.QUEUE, (user.id,)), now)
         if refused is None:
             return
         oldest = await self._store.row(_OLDEST, pair)

@@ -1,5 +1,7 @@
 """Fatigue rules: how many questions one application may put to one person, kept in one counter row for the pair.
 
+Beside them stands one bound over all applications: what waits for a person is what each of their devices has to hold.
+
 All moves are single conditional statements, so that the limits hold however many requests arrive at once. A series
 counts the questions that nobody approved; it ends by an approval or when a whole window passes without a question, so
 no window of any position holds more than the limit. A full series holds, and each further full series holds twice as
@@ -16,11 +18,14 @@ from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import ApprovalStatus
 from placet_server.ports import Row, Sql, Step, step
 
+QUEUE_MAX: Final = 100
+"""Questions of all applications that may wait for one person, and so for each of their devices."""
+
 _TAKE: Final = Sql(
     "pressure_take",
     """
     INSERT INTO pressure (user_id, application, pending, unapproved, counted_at, hold_factor, not_me_until)
-    VALUES (?, ?, 1, 1, ?, 1, 0)
+    SELECT ?, ?, 1, 1, ?, 1, 0 WHERE (SELECT coalesce(sum(pending), 0) FROM pressure WHERE user_id = ?) < ?
     ON CONFLICT (user_id, application) DO UPDATE SET
         pending = pressure.pending + 1,
         unapproved = CASE
@@ -56,6 +61,11 @@ READ: Final = Sql(
     " AND approvals.status = 'pending') FROM pressure WHERE user_id = ? AND application = ?",
 )
 """The row that ``refusal`` explains; parameters: user id, application id."""
+QUEUE: Final = Sql(
+    "pressure_queue",
+    "SELECT count(*), min(expires_at) FROM approvals WHERE user_id = ? AND status = 'pending'",
+)
+"""The row that ``crowded`` explains; parameter: user id."""
 
 
 def take(user_id: str, application: str, policies: Policies, now: int) -> Step:
@@ -67,6 +77,8 @@ def take(user_id: str, application: str, policies: Policies, now: int) -> Step:
         user_id,
         application,
         now,
+        user_id,
+        QUEUE_MAX,
         most,
         policies.approval_window * 1000,
         most,
@@ -119,6 +131,17 @@ def refusal(row: Row | None, policies: Policies, now: int) -> RefusedError | Non
             retry_after=_seconds((row[5] or now) - now),
         )
     return None
+
+
+def crowded(row: Row | None, now: int) -> RefusedError | None:
+    """Why a person may be asked nothing more by anybody, or None when they may."""
+    if row is None or row[0] < QUEUE_MAX:
+        return None
+    return RefusedError(
+        "too_many_pending",
+        f"{row[0]} questions of all applications are waiting for this person's answer; that is the most allowed.",
+        retry_after=_seconds(row[1] - now),
+    )
 
 
 def _seconds(left: int) -> int:
