@@ -264,6 +264,42 @@ async def test_api_14_defects_and_refusals_show_no_inside(live: LiveServer) -> N
                 assert inside not in answer.body
 
 
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.face)
+async def test_log_03_a_refusal_is_found_by_the_code_that_the_caller_saw(
+    live: LiveServer, probe: Probe
+) -> None:
+    """A customer tells their service's code, we have a word for it: either finds the call, natively as well."""
+    await opened(live, probe, ALLOWED)
+    refused = await call(live, probe)
+    assert (await logged(live, refused.request_id)).code == "ip_not_allowed"
+    theirs = {"authy": "60063", "afilnet": "INCORRECT_USER_PASSWORD", "unityvox": "024", "octopush": "207"}
+    assert theirs[probe.face].encode() in refused.body
+    for code in ("ip_not_allowed", theirs[probe.face]):
+        page = await live.domain.calls.search(Sought(code=code), None, 9)
+        assert [row.request_id for row in page.items] == [refused.request_id]
+    assert (await live.domain.calls.search(Sought(code="no_credit"), None, 9)).items == ()
+
+
+@pytest.mark.parametrize(
+    ("face", "body", "code"),
+    [
+        ("authy", b'{"message":"a \\"error_code\\":\\"1\\"","error_code":"60003"}', "60003"),
+        ("authy", b"<errors><message>x</message><error-code>60003</error-code></errors>", "60003"),
+        ("unityvox", b'{"version":"1.00","code":"021","status":"error"}', "021"),
+        ("octopush", b'{"code":104,"message":"Not enough credit."}', "104"),
+        ("afilnet", b"<response><status>ERROR</status><error>NO_CREDITS</error></response>", "NO_CREDITS"),
+        ("afilnet", b'{"status":"ERROR","error":"two words"}', "two"),
+        ("afilnet", b"\xff\xfe", None),
+        ("octopush", b'{"code":{}}', None),
+    ],
+)
+def test_the_code_of_an_answer_is_read_as_its_caller_reads_it(
+    face: str, body: bytes, code: str | None
+) -> None:
+    """In JSON and XML, as text or number; what stands in another member's text is none."""
+    assert lists.said(lists.TABLE[face], body) == code
+
+
 def test_no_list_of_the_api_log_holds_what_could_be_a_secret() -> None:
     """Names that speak of credentials, codes or texts are on no list, but for those whose harmlessness is known."""
     harmless = {

@@ -17,7 +17,7 @@ from placet_server.web.apilog import KEPT_MAX, ApiLog, Noted
 from placet_server.web.logging import event, log
 from support.gated import logged
 
-COLUMNS = 16
+COLUMNS = 17
 COUNT = Sql("count", "SELECT count(*) FROM api_log")
 
 

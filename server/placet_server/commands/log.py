@@ -42,7 +42,9 @@ def log() -> None:
     "--route", metavar="TEXT", help="Calls whose route holds this text, such as /verify or otp/generateotp."
 )
 @click.option("--status", type=int, help="HTTP status.")
-@click.option("--code", help="The refusal's code, or the face's own result.")
+@click.option(
+    "--code", help="Our word for a refusal, or the code that the caller saw, such as no_credit or 104."
+)
 @click.option("--request", "request_id", help="X-Request-Id of the answer.")
 @click.option("--application", help="Name of the application.")
 @click.option("--credential", help="Id of the credential or native key.")

@@ -21,7 +21,7 @@ _VARIABLE: Final = re.compile(r"\{([a-z_]+):(?:[^{}]|\{[^{}]*\})+\}")
 _LAST: Final = "~"  # after every id
 _COLUMNS: Final = (
     "id, at, face, method, route, status, code, ip, application, credential, took_us, agent, subject, person,"
-    " destination, sealed"
+    " destination, sealed, told"
 )
 _NEWEST: Final = Sql(
     "api_log_newest",
@@ -75,6 +75,7 @@ class Sought(Struct, frozen=True, kw_only=True):
     route: str | None = None
     status: int | None = None
     code: str | None = None
+    """Our word for a refusal or the face's own, whichever of the two a call has."""
     request_id: str | None = None
     application: str | None = None
     credential: str | None = None
@@ -143,12 +144,12 @@ class _Matcher:
                 (2, sought.face),
                 (3, sought.method and sought.method.upper()),
                 (5, sought.status),
-                (6, sought.code),
                 (9, sought.credential),
                 (13, None if sought.user is None else person_index(sealer, sought.user)),
             )
             if wanted is not None
         ]
+        self._code = sought.code
         self._route = sought.route
         self._network: Network | None = None if sought.ip is None else network(sought.ip)
         self.destination = (
@@ -159,6 +160,8 @@ class _Matcher:
         for column, wanted in self._equal:
             if row[column] != wanted:
                 return False
+        if self._code is not None and self._code not in {row[6], row[16]}:
+            return False
         if self._route is not None and self._route not in template(row[4]):
             return False
         if self._network is None:

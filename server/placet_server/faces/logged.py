@@ -55,7 +55,7 @@ class Logged(NamedTuple):
     """One face's lists: ``sent`` and ``answered`` are kept; ``free`` holds labels and values as people see them.
 
     ``user``, ``destination`` and ``country`` name the parameters by which calls can be found; ``operation`` those that
-    say what is called, where the path does not.
+    say what is called, where the path does not; ``result`` is the member of an answer that holds its code.
     """
 
     sent: frozenset[str]
@@ -65,6 +65,7 @@ class Logged(NamedTuple):
     destination: tuple[str, ...] = ()
     country: str = ""
     operation: tuple[str, ...] = ()
+    result: str = "code"
 
 
 def _names(text: str) -> frozenset[str]:
@@ -88,6 +89,7 @@ TABLE: Final[dict[str, Logged]] = {
         user="user",
         destination=("phone_number", "cellphone", "email"),
         country="country_code",
+        result="error_code",
     ),
     "afilnet": Logged(
         sent=_names(
@@ -99,6 +101,7 @@ TABLE: Final[dict[str, Logged]] = {
         ),
         destination=("destination", "to"),
         operation=("class", "method"),
+        result="error",
     ),
     "unityvox": Logged(
         sent=_names("accountnumber ref_id phone_number sessionid"),
@@ -140,10 +143,23 @@ def answer(kept: Logged, data: bytes, media: str) -> Any:  # noqa: ANN401 - JSON
     return f"{len(data)} bytes"
 
 
+def said(kept: Logged, data: bytes) -> str | None:
+    """The code in an answer in JSON or XML, as its reader sees it; None where there is none."""
+    found = _code(kept.result).search(data[:_ANSWER_MAX])
+    return found[1].decode() if found else None
+
+
 def operation(kept: Logged, sent: Mapping[str, Any]) -> str:
     """What is called, where parameters say it: ``otp/generateotp``; else the empty text."""
     words = [str(sent.get(name, "")) for name in kept.operation]
     return "/".join(words) if words and all(map(_WORD.fullmatch, words)) else ""
+
+
+@lru_cache
+def _code(member: str) -> re.Pattern[bytes]:
+    """The value of a member of JSON, or of an element of that name, dasherised or not."""
+    name = member.replace("_", "[_-]")
+    return re.compile(rf"""(?:"{name}"\s*:\s*"?|<{name}(?:\s[^<>]*)?>)(\w{{1,64}})""".encode(), re.ASCII)
 
 
 @lru_cache

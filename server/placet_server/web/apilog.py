@@ -31,7 +31,7 @@ _READ_AT_ONCE: Final = 64  # a millisecond or two of the loop's time
 _PAIRS_MAX: Final = 50
 _COLUMNS: Final = (
     "id, at, face, method, route, status, code, ip, application, credential, took_us,"
-    " agent, subject, person, destination, sealed"
+    " agent, subject, person, destination, sealed, told"
 )
 _HEAD: Final = f"INSERT INTO api_log ({_COLUMNS}) VALUES "  # noqa: S608 - constant text
 _ROW: Final = f"({', '.join('?' * (_COLUMNS.count(',') + 1))})"
@@ -119,7 +119,7 @@ class ApiLog:
             return self._read(noted)
         except Exception as error:  # noqa: BLE001 - as it says
             event("api_log_detail_failed", level=logging.ERROR, error=error)
-            return (*noted.row, None, None, None, None, None)
+            return (*noted.row, None, None, None, None, None, None)
 
     def _read(self, noted: Noted) -> Row:
         row, path, facts = noted.row, noted.path, dict(noted.facts)
@@ -132,7 +132,7 @@ class ApiLog:
             destination = facts.pop("destination", None)
             if (code := facts.pop("code", None)) is not None and row[6] is None:
                 row = (*row[:6], str(code), *row[7:])
-        detail = None
+        detail = told = None
         if kept is None:
             subject = subject or path.get("id")
             user = user or path.get("tfa_id")
@@ -145,6 +145,8 @@ class ApiLog:
             destination = destination or _destination(kept, sent)
             answer = logged.answer(kept, noted.answer, noted.media)
             detail = Detail(logged.parameters(kept, sent), answer, facts)
+            if noted.row[6] is not None:
+                told = logged.said(kept, noted.answer)
             if called := logged.operation(kept, sent):
                 row = (*row[:4], f"{row[4]!s} {called}", *row[5:])
         return (
@@ -154,6 +156,7 @@ class ApiLog:
             None if user is None else self._person(str(user)),
             None if not destination else destination_index(self._sealer, str(destination)),
             None if detail is None else self._sealed(str(row[0]), detail),
+            told,
         )
 
     def _indexed(self, user: str) -> str | None:

@@ -29,7 +29,13 @@ class LogQuery(Struct, forbid_unknown_fields=True):
     method: Word | None = None
     route: Annotated[str, Meta(max_length=100, description="A part of the route's template.")] | None = None
     status: Annotated[int, Meta(ge=100, le=599)] | None = None
-    code: Word | None = None
+    code: (
+        Annotated[
+            str,
+            Meta(min_length=1, max_length=64, description="Our word, or the one that a face's caller saw."),
+        ]
+        | None
+    ) = None
     request_id: Word | None = None
     credential: Word | None = None
     user: Annotated[int, Meta(ge=1, lt=2**53)] | None = None

@@ -312,6 +312,7 @@ CREATE TABLE audit (
 );
 
 -- The id begins with the time, so its order is the order of time. "person" and "destination" are blind indexes in hex.
+-- "code" is our word for a refusal, "told" the one that a foreign caller saw in its place.
 CREATE TABLE api_log (
     id TEXT PRIMARY KEY,
     at BIGINT NOT NULL,
@@ -328,7 +329,8 @@ CREATE TABLE api_log (
     subject TEXT,
     person TEXT,
     destination TEXT,
-    sealed BLOB
+    sealed BLOB,
+    told TEXT
 ) WITHOUT ROWID;
 CREATE INDEX api_log_of_destination ON api_log (destination, id) WHERE destination IS NOT NULL;
 
