@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from placet_authenticator.inbox import Arrived
+from placet_authenticator.inbox import Arrived, Connected, Lost
 from placet_authenticator.printing import cells
 from placet_authenticator.tui.messages import Heard
 from placet_authenticator.tui.texts import one_line
@@ -57,3 +57,34 @@ async def test_a_request_shows_what_its_line_in_the_list_leaves_out(tmp_path: Pa
         assert "Send \u2764 and \U0001f44d?" in screen_text(here.app)
         await here.press("enter")
         assert asked in screen_text(here.app)
+
+
+LONG = "First National Bank of Nowhere and Sons Holding"
+
+
+@pytest.mark.parametrize(
+    ("columns", "names", "shown"),
+    [
+        (60, [LONG], "● First Nationa… connected"),
+        (80, [LONG], "● First National Bank of No… connected"),
+        (60, ["Acme", "Corner Shop"], "● 1 connected  ○ 1 offline"),
+        (80, ["Acme", "Corner Shop"], "● Acme connected  ○ Corner Sh… offline"),
+        (140, ["Acme", "Corner Shop"], "● Acme connected  ○ Corner Shop offline for 0 s"),
+        (80, ["Acme"] * 9, "● 5 connected  ○ 4 offline"),
+    ],
+)
+async def test_the_bar_says_in_words_how_servers_are_reached(
+    tmp_path: Path, columns: int, names: list[str], shown: str
+) -> None:
+    """Names are shortened before words are left out; many servers are counted."""
+    origins = [parties.ORIGIN, *(f"https://s{number}.example" for number in range(1, len(names)))]
+    there = [
+        enrollment(id=f"device-{number}", origin=origin, name=name)
+        for number, (origin, name) in enumerate(zip(origins, names, strict=True))
+    ]
+    async with desk(tmp_path / "home", there, size=(columns, 16)) as here:
+        for number, origin in enumerate(origins):
+            await here.hear(
+                Lost(origin, "no route") if number % 2 else Connected(origin, "socket", here.clock.now)
+            )
+        assert screen_text(here.app).split("\n")[0].endswith(f"  {shown}")

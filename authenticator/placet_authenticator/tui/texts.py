@@ -124,3 +124,9 @@ def connection_words(connection: Connection | None, now: int) -> str:
             return f"offline for {ago(now - connection.since)}"
         case _:
             return {"socket": "connected", "poll": "connected by polling"}.get(connection.state, "connecting")
+
+
+def connection_word(connection: Connection | None) -> str:
+    """The same in one word, whatever the way."""
+    state = connection.state if connection else "connecting"
+    return {"socket": "connected", "poll": "connected"}.get(state, state)

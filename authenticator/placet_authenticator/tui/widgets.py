@@ -10,13 +10,20 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
-from placet_authenticator.tui.texts import connection_words, server_names
+from placet_authenticator.tui.texts import connection_word, connection_words, one_line, server_names
 
 if TYPE_CHECKING:
     from placet_authenticator.inbox import Inbox
     from placet_authenticator.tui.host import Host
 
 PLACES: Final = (("inbox", "1", "Inbox"), ("codes", "2", "Codes"), ("servers", "3", "Servers"))
+NAME_CELLS: Final = 6
+"""A name that is cut to fewer columns says nothing."""
+_MARKS: Final = {
+    "connected": ("●", "$success"),
+    "connecting": ("◌", "$warning"),
+    "offline": ("○", "$error"),
+}
 
 
 class Tab(Static):
@@ -44,26 +51,44 @@ class Connections(Static):
     """How each server is reached, as far as there is room."""
 
     def show(self, inbox: Inbox, names: dict[str, str], now: int, room: int) -> None:
-        """Draw one mark a server: names of all, then names of those that are offline, then numbers only."""
-        marks = []
-        for origin, name in names.items():
-            words = connection_words(inbox.connections.get(origin), now)
-            mark = {"c": ("●", "$success"), "o": ("○", "$error")}[words[0]]
-            if words == "connecting":
-                mark = ("◌", "$warning")
-            marks.append((mark, name, words))
-        full = Content("  ").join(Content.assemble(mark, f" {name} {words}") for mark, name, words in marks)
-        short = Content("  ").join(Content.assemble(mark, f" {name}") for mark, name, _ in marks)
-        least = Content(" ").join(
-            Content.assemble((sign, style), f"{sum(mark[0][0] == sign for mark in marks)}")
-            for sign, style in (("●", "$success"), ("◌", "$warning"), ("○", "$error"))
-            if any(mark[0][0] == sign for mark in marks)
+        """Draw each server's mark, name and state; names are shortened where that fits, else states are counted."""
+        known = {origin: inbox.connections.get(origin) for origin in names}
+        words = {origin: connection_word(each) for origin, each in known.items()}
+        whole = {origin: connection_words(each, now) for origin, each in known.items()}
+        plain = {origin: Content(one_line(name)) for origin, name in names.items()}
+
+        def listed(shown: dict[str, Content], states: dict[str, str]) -> Content:
+            return Content("  ").join(
+                Content.assemble(_MARKS[words[origin]], " ", name, f" {states[origin]}")
+                for origin, name in shown.items()
+            )
+
+        counts = {state: list(words.values()).count(state) for state in _MARKS}
+        some = {state: count for state, count in counts.items() if count}
+        several = len(names) > 1
+        ways = [listed(plain, whole), listed(plain, words)]
+        bare = listed(dict.fromkeys(names, Content("")), words).cell_length
+        if cells := _shared(room - bare, [name.cell_length for name in plain.values()]):
+            cut = {origin: name.truncate(cells, ellipsis=True) for origin, name in plain.items()}
+            ways.append(listed(cut, words))
+        ways += (
+            Content("  ").join(
+                Content.assemble(_MARKS[state], f" {count} {state}" if several else f" {state}")
+                for state, count in some.items()
+            ),
+            Content(" ").join(Content.assemble(_MARKS[state], f"{count}") for state, count in some.items()),
         )
-        offline = Content(" ").join(
-            Content.assemble(mark, " offline" if mark[0] == "○" else "") for mark, _, _ in marks[:1]
-        )
-        ways = (full, short, offline if len(marks) == 1 else least)
-        self.update(next((way for way in ways if way.cell_length <= room), least))
+        self.update(next((way for way in ways if way.cell_length <= room), ways[-1]))
+
+
+def _shared(room: int, lengths: list[int]) -> int:
+    """To how many columns the longer names are cut so that all fit into the room; 0 when that is too few."""
+    fitting = (
+        cells
+        for cells in range(max(lengths, default=0), NAME_CELLS - 1, -1)
+        if sum(min(cells, length) for length in lengths) <= room
+    )
+    return next(fitting, 0)
 
 
 class TopBar(Horizontal):
@@ -93,6 +118,8 @@ class TopBar(Horizontal):
         for tab in self.query(Tab):
             tab.show(app.current_mode, len(app.inbox.pending) if tab.id == "tab-inbox" else 0)
         connections = self.query_one(Connections)
-        used = sum(child.outer_size.width for child in self.children if child is not connections)
+        used = sum(
+            child.outer_size.width for child in self.children if child.display and child is not connections
+        )
         names = server_names(app.device.enrollments)
         connections.show(app.inbox, names, app.now, max(0, self.size.width - used - 2))
