@@ -119,12 +119,7 @@ async def test_psh_01_lengths_say_little(pushing: Pushing) -> None:
         for message in ("a", "a much longer question than the first one"):
             await pushing.push((await pushing.world.ask(message=message)).approval.id)
         assert len({len(body) for _, _, body in service.posts}) == 1
-    assert {len(padded(b"x" * size)) for size in (1, 256, 257, 1_024, 2_048, 3_993)} == {
-        256,
-        1_024,
-        2_048,
-        3_993,
-    }
+    assert {len(padded(b"x" * size)) for size in (1, 256, 257, 1_024, 2_048)} == {256, 1_024, 2_048}
 
 
 async def test_psh_02_what_is_long_goes_as_a_wake_up(pushing: Pushing) -> None:

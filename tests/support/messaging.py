@@ -110,7 +110,6 @@ async def post(
         SeededEntropy("waits"),
         ORIGIN,
         schedule=schedule,
-        idle=30.0,
         grace=grace,
     )
     task = asyncio.create_task(messenger.run())

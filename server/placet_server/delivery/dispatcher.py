@@ -55,7 +55,7 @@ class Dispatcher:
 
     Rows arrive from the bus the moment they are committed; the table serves retries and restarts. Webhooks of one
     subject to one endpoint go in order; one host gets ``per_host`` exchanges at a time, so that a receiver that hangs
-    holds up nobody else. ``schedule`` is in seconds, ``idle`` (seconds) bounds how long a lost wake-up can matter.
+    holds up nobody else. ``schedule`` is in seconds.
     """
 
     def __init__(
@@ -71,7 +71,6 @@ class Dispatcher:
         callbacks: Callbacks | None = None,
         schedule: tuple[float, ...] = SCHEDULE,
         per_host: int = PER_HOST,
-        idle: float = 30.0,
         grace: float = 5.0,
     ) -> None:
         self._outbox: Final = outbox
@@ -92,7 +91,7 @@ class Dispatcher:
         self._delivered: list[Item] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns: Final = Turns(
-            clock, self._take_heard, self._take_due, self._busy, idle=idle, trouble="outbox not read"
+            clock, self._take_heard, self._take_due, self._busy, trouble="outbox not read"
         )
 
     async def run(self) -> None:

@@ -51,7 +51,7 @@ class Messenger:
 
     Every message has a task of its own, so a gateway that hangs holds up nobody else's. A message is claimed before it
     is handed over and due again should this process die. ``public_url`` is where gateways report deliveries;
-    ``schedule`` and ``idle`` (how long a lost wake-up can matter) are in seconds.
+    ``schedule`` is in seconds.
     """
 
     def __init__(
@@ -65,7 +65,6 @@ class Messenger:
         public_url: str,
         *,
         schedule: Sequence[float] = SCHEDULE,
-        idle: float = 30.0,
         grace: float = 10.0,
     ) -> None:
         self._deliveries: Final = deliveries
@@ -79,7 +78,7 @@ class Messenger:
         self._grace: Final = grace
         self._busy: Final[dict[str, asyncio.Task[None]]] = {}
         self._turns: Final = Turns(
-            clock, self._take_heard, self._take_due, self._busy, idle=idle, trouble="messages_not_read"
+            clock, self._take_heard, self._take_due, self._busy, trouble="messages_not_read"
         )
 
     async def run(self) -> None:

@@ -16,7 +16,6 @@ from py_vapid import Vapid02
 from pywebpush import WebPushException, webpush_async
 
 from placet_protocol.jose import b64u
-from placet_protocol.sealing import WEB_PUSH_PLAINTEXT_MAX
 from placet_server.delivery.egress import Answer, Egress, EgressError
 from placet_server.domain import outbox
 from placet_server.domain.approvals import Approvals
@@ -35,7 +34,7 @@ DONE_TTL: Final = 60
 TOLD_MAX: Final = 10_000
 _TRANSIENT: Final = frozenset({0, 429, 500, 502, 503, 504})
 _WAKE: Final = b'{"type":"wake"}'
-_STEPS: Final = (256, 1_024, INLINE_MAX, WEB_PUSH_PLAINTEXT_MAX)
+_STEPS: Final = (256, 1_024, INLINE_MAX)
 
 
 class Pushed(NamedTuple):
@@ -50,22 +49,13 @@ class Pushed(NamedTuple):
 class PushSender:
     """Seals and posts messages to push services (RFC 8030, 8188, 8291, 8292).
 
-    ``subject`` is how a push service reaches the operator, a ``mailto:`` or https URL; ``inline_max`` (at most 3,993)
-    is the longest plaintext in bytes that is sent inside a push.
+    ``subject`` is how a push service reaches the operator, a ``mailto:`` or https URL.
     """
 
-    def __init__(
-        self,
-        egress: Egress,
-        vapid_key: EllipticCurvePrivateKey,
-        subject: str,
-        *,
-        inline_max: int = INLINE_MAX,
-    ) -> None:
+    def __init__(self, egress: Egress, vapid_key: EllipticCurvePrivateKey, subject: str) -> None:
         self._session: Final = _Session(egress)
         self._vapid: Final = Vapid02(private_key=vapid_key)
         self._subject: Final = subject
-        self._inline_max: Final = min(inline_max, WEB_PUSH_PLAINTEXT_MAX)
 
     async def send(
         self, device: Device, message: Mapping[str, object], about: str, ttl: int, now: int
@@ -76,7 +66,7 @@ class PushSender:
         still holds it. What is too long, or refused as too long (413), goes as a wake-up: the device then fetches it.
         """
         plaintext = msgspec.json.encode(message)
-        inline = len(plaintext) <= self._inline_max
+        inline = len(plaintext) <= INLINE_MAX
         pushed = await self._once(device, plaintext if inline else _WAKE, about, ttl, now)
         if pushed.status == 413 and inline:
             pushed = await self._once(device, _WAKE, about, ttl, now)
@@ -216,7 +206,7 @@ class _Session:
 
 
 def padded(plaintext: bytes) -> bytes:
-    """JSON with spaces behind it, so that the length of a push says little: 256, 1,024, 2,048 or 3,993 bytes."""
+    """JSON with spaces behind it, so that the length of a push says little: 256, 1,024 or 2,048 bytes."""
     return plaintext.ljust(next(step for step in _STEPS if len(plaintext) <= step))
 
 

@@ -32,8 +32,8 @@ class Turns:
         look: Callable[[], Awaitable[int | None]],
         busy: Sized,
         *,
-        idle: float,
         trouble: str,
+        idle: float = 30.0,
     ) -> None:
         self._clock: Final = clock
         self._take: Final = take

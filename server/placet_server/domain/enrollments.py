@@ -45,6 +45,7 @@ from placet_server.domain.vouching import Ask, Vouching
 from placet_server.ports import Bus, Entropy, Sealer, Signer, Step, Store, plan, step
 
 _LAPS: Final = 16
+_AT_ONCE: Final = 100
 
 
 class Enrollments:
@@ -216,9 +217,9 @@ class Enrollments:
                 raise RefusedError("wrong_check", f"These are not the digits that the device shows. {detail}")
         raise RefusedError("unavailable", "Too much happens to this enrolment at once; try again.")
 
-    async def sweep(self, now: int, limit: int = 100) -> int:
-        """Write down that enrolments have expired and end their devices; how many there were."""
-        due = await self._store.rows(invitations.DUE, (now, limit))
+    async def sweep(self, now: int) -> int:
+        """Write down that enrolments have expired and end their devices, at most 100; how many there were."""
+        due = await self._store.rows(invitations.DUE, (now, _AT_ONCE))
         for row in due:
             # What is sealed is not needed here, and what does not open must not stop the others.
             invitation = invitations.with_terms(row, Terms(authorized=False))

@@ -13,7 +13,7 @@ from placet_server.domain.audit import leaf
 from placet_server.domain.destinations import Destination
 from placet_server.domain.networks import source
 from placet_server.domain.policies import Policies
-from placet_server.domain.refusals import Code, RefusedError
+from placet_server.domain.refusals import RefusedError
 from placet_server.domain.values import Caller
 from placet_server.ports import Bus, Channel, Entropy, PhoneBook, Routes, Sealer, Sql, Step, Store, plan, step
 
@@ -270,5 +270,5 @@ def _article(destination: Destination) -> str:
     return "an e-mail address" if destination.kind == "email" else "a telephone number"
 
 
-def _refused(detail: str, free_at: int, now: int, code: Code = "too_many_codes") -> RefusedError:
-    return RefusedError(code, detail, retry_after=max(1, -(-(free_at - now) // 1000)))
+def _refused(detail: str, free_at: int, now: int) -> RefusedError:
+    return RefusedError("too_many_codes", detail, retry_after=max(1, -(-(free_at - now) // 1000)))

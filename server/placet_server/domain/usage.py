@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from placet_server.ports import Plan, Sql, Store, StoreUnavailableError, step
 
 _EPOCH_MONTH: Final = 1970 * 12
+_MONTHS: Final = 12
 _ADD: Final = Sql(
     "usage_add",
     "INSERT INTO usage (application, month, what, count) VALUES (?, ?, ?, ?)"
@@ -55,11 +56,11 @@ class Usage:
             self._pending.update(pending)
             raise
 
-    async def months(self, application: str, now: int, count: int = 12) -> list[Month]:
-        """The last months in which something was counted, oldest first, this one always among them."""
+    async def months(self, application: str, now: int) -> list[Month]:
+        """Of the last twelve months those in which something was counted, oldest first, and always this one."""
         await self.flush()
         this = _month(now)
-        rows = await self._store.rows(_READ, (application, this - count))
+        rows = await self._store.rows(_READ, (application, this - _MONTHS))
         found: dict[int, Counter[str]] = {}
         for month, what, number in (*rows, (this, "", 0)):
             found.setdefault(month, Counter())[what] = number
