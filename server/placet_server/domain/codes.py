@@ -167,7 +167,7 @@ class Codes:
             caller, value, now, code_id=code_id, destination=destination, user=user, purpose=purpose, ip=ip
         )
 
-    async def resend(self, caller: Caller, code_id: str, now: int, *, ip: str = "") -> Issued:
+    async def resend(self, caller: Caller, code_id: str, now: int) -> Issued:
         """A new code in place of a live one, which ends; tries that were used stay used.
 
         Raises ``not_found``, ``not_pending``, ``too_many_codes`` (also when the last one is too young) and what
@@ -188,7 +188,7 @@ class Codes:
             kept = structs.replace(kept, value=value)  # what is repeated is the code that counts
         wish = self._drafting.bound(caller, kept, old.user_id, new, ip=old.ip, tries=old.tries, left=old.left)
         ends = Taken(step(_END, "replaced", code_id, now, old.left), "ended")
-        return await self._write(caller, new, wish, value, now, ip, self._withdrawn(old, now), [ends])
+        return await self._write(caller, new, wish, value, now, "", self._withdrawn(old, now), [ends])
 
     async def repeat(
         self,
@@ -232,21 +232,12 @@ class Codes:
         return self._kept(await self._found(caller, code_id)).destination
 
     async def newest(
-        self,
-        caller: Caller,
-        now: int,
-        *,
-        destination: Destination | None = None,
-        user: UserRef | None = None,
-        purpose: str = "",
+        self, caller: Caller, now: int, *, destination: Destination | None, purpose: str = ""
     ) -> CodeInfo | None:
-        """The newest code of this caller for a destination or user and purpose, or None."""
-        if user is not None:
-            lookup = codekeys.of_user(self._sealer, user)
-        elif destination is not None:
-            lookup = codekeys.of_destination(self._sealer, caller.org, destination)
-        else:
+        """The newest code of this caller for a destination and purpose; None where there is none, or no destination."""
+        if destination is None:
             return None
+        lookup = codekeys.of_destination(self._sealer, caller.org, destination)
         bound = codekeys.of_purpose(self._sealer, purpose)
         row = await self._store.row(_NEWEST, (lookup, owner(caller), bound))
         return None if row is None else self._info(Found._make(row), now)
