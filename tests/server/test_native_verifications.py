@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from placet_server.ports import Sql
 from support import farend
 from support.native import clock_of, native_api
 from support.onecode import OneCode
@@ -84,6 +86,31 @@ async def test_asking_again_sends_the_same_code(shop: OneCode) -> None:
     clock_of(shop.native).advance(seconds=600)
     _, fresh = await start(shop)
     assert fresh["id"] != first["id"]
+
+
+async def test_starts_at_once_send_one_code(shop: OneCode) -> None:
+    """However many ask in the same moment, one makes the code and the others send it again: no message misleads."""
+    both = await asyncio.gather(*(start(shop) for _ in range(4)))
+    assert [status for status, _ in both] == [201] * 4
+    assert len({made["id"] for _, made in both}) == 1
+    assert sorted(made.get("repeated", False) for _, made in both) == [False, True, True, True]
+    last = await _last(shop)
+    newest = next(made for _, made in both if made["message_id"] == last)
+    code = await shop.carried(newest)
+    assert {message["text"] for message in farend.messages(shop.data)} == {code}
+    checked = await shop("POST", f"/v1/phone_verifications/{newest['id']}/check", {"code": code})
+    assert checked[1]["outcome"] == "matched"
+    after = await asyncio.gather(*(start(shop, phone="+44 7400 123457", code=f"471{n}") for n in range(3)))
+    assert len({made["id"] for _, made in after}) == 3, (
+        "a code of the caller's own takes the place of another"
+    )
+
+
+async def _last(shop: OneCode) -> str:
+    """The message of the only verification that is under way, as the store has it."""
+    row = await shop.native.server.store.row(Sql("last", "SELECT message FROM codes"))
+    assert row is not None
+    return str(row[0])
 
 
 async def test_api_07_a_verification_under_one_key_sends_once(shop: OneCode) -> None:

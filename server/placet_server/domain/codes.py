@@ -40,7 +40,7 @@ from placet_server.domain.values import Caller, UserRef
 from placet_server.domain.verified import VerifiedNumbers
 from placet_server.ports import Bus, Channel, Entropy, Leaf, Sealer, Sql, Step, Store, plan, step
 
-__all__ = ["Checked", "CodeDraft", "CodeInfo", "CodeStatus", "Codes", "Issued", "Outcome"]
+__all__ = ["Checked", "CodeDraft", "CodeInfo", "CodeStatus", "Codes", "Issued", "LiveError", "Outcome"]
 
 KEPT_MS: Final = 24 * 3_600_000
 """How long an ended code can be told from one that never was."""
@@ -94,6 +94,10 @@ _ERASE: Final = Sql(
 )
 
 
+class LiveError(Exception):
+    """A code counts already for this destination or user and purpose, and the new one was to be alone."""
+
+
 class Codes:
     """All one-time codes of all applications."""
 
@@ -126,13 +130,15 @@ class Codes:
         ip: str = "",
         extra_guard: ExtraGuard = None,
         repeatable: bool = False,
+        alone: bool = False,
     ) -> Issued:
         """A new code, and the message that carries it where the draft names channels.
 
         What is asked beyond policy is cut to policy; the answer says what counts. ``ip`` is that of the person who
         caused it, unless the draft binds to one. A ``repeatable`` code can be sent again while it lives. Raises
-        ``invalid_request``, ``invalid_text``, ``invalid_destination``, what ``Guard.channels`` raises,
-        ``too_many_codes``, ``no_credit`` and ``idempotency_conflict``.
+        ``LiveError`` where one that is to be ``alone`` finds a code that counts, ``invalid_request``, ``invalid_text``,
+        ``invalid_destination``, what ``Guard.channels`` raises, ``too_many_codes``, ``no_credit`` and
+        ``idempotency_conflict``.
         """
         code_id = self._ids.new(now)
         wish = await self._drafting.wish(caller, draft, code_id)
@@ -144,7 +150,7 @@ class Codes:
             live = (wish.lookup, owner(caller), wish.purpose, now)
             before = (step(_WITHDRAW_LIVE, now, now, *live), step(_REPLACE_LIVE, *live))
         ip = draft.ip or ip
-        return await self._write(caller, code_id, wish, value, now, ip, before, [], extra_guard)
+        return await self._write(caller, code_id, wish, value, now, ip, before, [], extra_guard, alone=alone)
 
     async def check(
         self,
@@ -285,6 +291,8 @@ class Codes:
         before: tuple[Step, ...],
         guards: list[Taken],
         extra_guard: ExtraGuard = None,
+        *,
+        alone: bool = False,
     ) -> Issued:
         """One plan: the guards and those of the message, what ends ``before``, the code, its message."""
         kept, expires_at = wish.kept, now + wish.kept.seconds * 1000
@@ -292,13 +300,16 @@ class Codes:
         issued = _issued(kept, code_id, value, expires_at, wish.tries, prepared.id)
         if extra_guard is not None:
             guards = [Taken(extra_guard(issued), "repeated"), *guards]
-        add = self._drafting.row(caller, code_id, wish, value, expires_at, prepared)
+        alone_at = now if alone else None
+        add = self._drafting.row(caller, code_id, wish, value, expires_at, prepared, alone_at=alone_at)
+        if alone:
+            guards = [*guards, Taken(add, "alone")]
+        else:
+            before = (*before, add)
         entry = leaf(
             now, "code.issued", caller.org, code_id, application=caller.application.id, expires_at=expires_at
         )
-        await self._plan(
-            caller, kept, [*guards, *prepared.taken], (*before, add, *prepared.steps), entry, now
-        )
+        await self._plan(caller, kept, [*guards, *prepared.taken], (*before, *prepared.steps), entry, now)
         self._messages.announce(prepared)
         return issued
 
@@ -318,6 +329,8 @@ class Codes:
             return
         if taken[failed - 1].kind == "ended":
             raise _not_live("ended")
+        if taken[failed - 1].kind == "alone":
+            raise LiveError
         raise await self._messages.refusal(caller, kept.destination, taken[failed - 1], now)
 
     async def _found(self, caller: Caller, code_id: str) -> Found:

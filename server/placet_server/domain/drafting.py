@@ -23,11 +23,16 @@ from placet_server.domain.values import Caller, User, UserRef
 from placet_server.domain.verified import VerifiedNumbers
 from placet_server.ports import Channel, Sealer, Sql, Step, step
 
-_ADD: Final = Sql(
-    "code_add",
+_INTO: Final = (
     "INSERT INTO codes (id, application, owner, user_id, lookup, subject, prefix, purpose, ip, status, mac, key, tries,"
     " tries_left, expires_at, erase_at, message, sealed)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'live', ?, ?, ?, ?, ?, ?, ?, ?)",
+)
+_VALUES: Final = "?, ?, ?, ?, ?, ?, ?, ?, ?, 'live', ?, ?, ?, ?, ?, ?, ?, ?"
+_ADD: Final = Sql("code_add", f"{_INTO} VALUES ({_VALUES})")
+_ADD_ALONE: Final = Sql(
+    "code_add_alone",
+    f"{_INTO} SELECT {_VALUES} WHERE NOT EXISTS (SELECT 1 FROM codes"  # noqa: S608 - constant text
+    " WHERE lookup = ? AND owner = ? AND purpose = ? AND status = 'live' AND expires_at > ?)",
 )
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -153,14 +158,23 @@ class Drafting:
         return self._messages.prepare(caller, draft, now, ip=ip, code_id=code_id)
 
     def row(
-        self, caller: Caller, code_id: str, wish: Wish, value: str, expires_at: int, prepared: Prepared
+        self,
+        caller: Caller,
+        code_id: str,
+        wish: Wish,
+        value: str,
+        expires_at: int,
+        prepared: Prepared,
+        *,
+        alone_at: int | None = None,
     ) -> Step:
-        """The row of a code that this message carries."""
+        """The row of a code that this message carries; with ``alone_at`` (ms) only if none counts at that time."""
         kept, application = wish.kept, caller.application
         # Where codes to a block of numbers are counted, right answers are counted, too.
         prefix = next((taken.subject for taken in prepared.taken if taken.kind == "prefix"), None)
+        alone = () if alone_at is None else (wish.lookup, owner(caller), wish.purpose, alone_at)
         return step(
-            _ADD,
+            _ADD_ALONE if alone else _ADD,
             code_id,
             application.id,
             owner(caller),
@@ -180,6 +194,7 @@ class Drafting:
             expires_at,
             prepared.id,
             self._sealer.seal("pii", "codes", code_id, _encode(kept)),
+            *alone,
         )
 
     async def _is_factor(self, caller: Caller, draft: CodeDraft, destination: Destination) -> None:

@@ -6,9 +6,20 @@ While a verification counts, asking again sends the same code again: who is aske
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from placet_server.domain.codes import INNER, Checked, CodeDraft, CodeInfo, Codes, ExtraGuard, Issued
+from msgspec import structs
+
+from placet_server.domain.codes import (
+    INNER,
+    Checked,
+    CodeDraft,
+    CodeInfo,
+    Codes,
+    ExtraGuard,
+    Issued,
+    LiveError,
+)
 from placet_server.domain.destinations import Destination
 from placet_server.domain.mail import Gender
 from placet_server.domain.refusals import RefusedError
@@ -17,6 +28,7 @@ from placet_server.domain.values import Caller
 from placet_server.domain.verified import PURPOSE
 from placet_server.ports import Channel, PhoneBook, PhoneInfo, Step
 
+_LAPS: Final = 3
 VerificationStatus = Literal["pending", "verified", "expired"]
 
 
@@ -82,11 +94,6 @@ class PhoneVerifications:
         if destination.kind != "phone":
             raise RefusedError("invalid_destination", "Only telephone numbers are verified here.")
         info = self.info(destination)
-        if value is None:
-            keep = None if extra_guard is None else _guarded(extra_guard, info, now, repeated=True)
-            issued = await self._repeated(caller, destination, channel, now, ip, keep)
-            if issued is not None:
-                return _started(issued, info, now, repeated=True)
         draft = CodeDraft(
             destination=destination,
             shape=shape,
@@ -98,10 +105,22 @@ class PhoneVerifications:
             sender=sender,
             language=language,
             gender=gender,
-            replaces=True,
         )
-        keep = None if extra_guard is None else _guarded(extra_guard, info, now, repeated=False)
-        issued = await self._codes.issue(caller, draft, now, ip=ip, extra_guard=keep, repeatable=True)
+        again = None if extra_guard is None else _guarded(extra_guard, info, now, repeated=True)
+        first = None if extra_guard is None else _guarded(extra_guard, info, now, repeated=False)
+        for _ in range(_LAPS if value is None else 0):
+            issued = await self._repeated(caller, destination, channel, now, ip, again)
+            if issued is not None:
+                return _started(issued, info, now, repeated=True)
+            try:
+                issued = await self._codes.issue(
+                    caller, draft, now, ip=ip, extra_guard=first, repeatable=True, alone=True
+                )
+            except LiveError:  # of calls at once another was faster: its code is this one's, too
+                continue
+            return _started(issued, info, now, repeated=False)
+        draft = structs.replace(draft, replaces=True)
+        issued = await self._codes.issue(caller, draft, now, ip=ip, extra_guard=first, repeatable=True)
         return _started(issued, info, now, repeated=False)
 
     async def check(
