@@ -10,13 +10,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner
 
 from placet_server.cli import program
 from placet_server.crypto.checkpoint import PART
 from placet_server.crypto.merkle import from_bytes, grown, leaf_hash, to_bytes
 from placet_server.domain.audit import leaf
-from support.programs import serving
+from support.programs import invoked, serving
 
 
 @pytest.fixture(params=["running", "closed"])
@@ -35,7 +34,7 @@ def data(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 def test_aud_02_a_checkpoint_kept_elsewhere_confirms_the_log(data: Path, tmp_path: Path) -> None:
     """It is signed for what is there now and fits when the log has grown, with the server's key and with a pinned one."""
     kept = tmp_path / "kept"
-    stated = CliRunner().invoke(program, ["audit", "checkpoint", "--data", str(data)])
+    stated = invoked(program, "audit", "checkpoint", "--data", data)
     kept.write_text(stated.stdout)
     key = stated.stderr.removeprefix("key: ").strip()
     _answer("application", "add", "later", "--data", data)
@@ -151,12 +150,12 @@ def _sql(folder: Path, statement: str, *values: str | int | bytes) -> None:
 
 def _answer(*words: str | Path) -> Any:
     """The answer of a command that succeeds."""
-    done = CliRunner().invoke(program, [*map(str, words), "--json"])
+    done = invoked(program, *words, "--json")
     assert done.exit_code == 0, done.output
     return msgspec.json.decode(done.stdout)
 
 
 def _run(*words: str | Path) -> tuple[int, str]:
     """The program in this process: its exit status and what it printed."""
-    done = CliRunner().invoke(program, [str(word) for word in words])
+    done = invoked(program, *words)
     return done.exit_code, done.output

@@ -9,10 +9,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner
 
 from placet_server.cli import program
-from support.programs import serving
+from support.programs import invoked, serving
 
 
 @pytest.fixture
@@ -122,5 +121,5 @@ def _answer(*words: str | Path) -> Any:
 
 def _run(*words: str | Path) -> tuple[int, str]:
     """The program in this process: its exit status and what it printed."""
-    done = CliRunner().invoke(program, [str(word) for word in words])
+    done = invoked(program, *words)
     return done.exit_code, done.output

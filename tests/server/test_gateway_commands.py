@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from placet_server.cli import program
 from support.carrying import secret
-from support.programs import answer, run, serving
+from support.programs import answer, invoked, run, serving
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def test_gateways_are_listed_tried_and_counted(data: Path) -> None:
 
 def alone(*words: str | Path) -> tuple[int, str, str]:
     """Status, output and errors of a command on a folder that no server has open."""
-    done = CliRunner().invoke(program, [str(word) for word in words])
+    done = invoked(program, *words)
     return done.exit_code, done.stdout, done.stderr
 
 

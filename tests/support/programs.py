@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import msgspec
+from click.testing import CliRunner, Result
 
 PROGRAM = Path(sys.executable).parent / "placet-server"
 DEADLINE = 60.0
@@ -29,6 +31,12 @@ def environment(**more: str) -> dict[str, str]:
     """The environment of a child, without settings of whoever runs the tests."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PLACET_")}
     return {**kept, **more}
+
+
+def invoked(program: click.Command, *words: str | Path) -> Result:
+    """What a command does in this process, without settings of whoever runs the tests."""
+    unset = dict.fromkeys(name for name in os.environ if name.startswith("PLACET_"))
+    return CliRunner(env=unset).invoke(program, [str(word) for word in words])
 
 
 def run(*words: str | Path, stdin: str = "", **variables: str) -> Done:
