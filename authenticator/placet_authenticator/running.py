@@ -45,18 +45,18 @@ class Run(Struct, frozen=True):
             return Vault.create(path, settings.passphrase(self.settings, new=True))
         raise VaultError(f"there is no vault at {path}", "Start with: placet enroll URI")
 
-    def text_of(self, argument: str) -> str:
+    def text_of(self, argument: str, *, secrets: bool = False) -> str:
         """The text behind an argument that is a URI, a picture of a QR code, or - for a line of standard input.
 
-        Raises ``ImportFailedError``.
+        With ``secrets`` a secret alone is taken, too. Raises ``ImportFailedError``.
         """
         from placet_authenticator.importing.otpauth import text_of  # loads the URI readers
 
         if argument != "-":
-            return text_of(argument)
+            return text_of(argument, secrets=secrets)
         if self.settings.passphrase_stdin:
             raise click.UsageError("Standard input cannot give both the URI and the passphrase.")
-        return text_of(sys.stdin.readline(8192).strip())
+        return text_of(sys.stdin.readline(8192).strip(), secrets=secrets)
 
     def verified(self) -> Verified:
         """How this run knew its person: by what gave the passphrase."""

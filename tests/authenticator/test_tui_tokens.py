@@ -166,7 +166,7 @@ async def test_a_token_is_added_from_a_picture(tmp_path: Path) -> None:
         ("https://example.com", "Not an otpauth"),
         ("nowhere.png", "neither a URI nor a file"),
         ("~nobody-of-this-name/qr.png", "neither a URI nor a file"),
-        ("x" * 300, "neither a URI nor a file"),
+        ("x" * 300, "neither a URI, nor a secret, nor a file"),
         ("'https://example.com'", "Not an otpauth"),
     ],
 )

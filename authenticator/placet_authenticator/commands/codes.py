@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
@@ -52,15 +53,25 @@ def token() -> None:
 
 @token.command()
 @opens_vault
-@click.argument("source", metavar="URI|IMAGE")
-def add(run: Run, source: str) -> None:
-    """Add a soft token from an otpauth URI, a picture of its QR code, or - for a URI on standard input.
+@click.argument("source", metavar="URI|IMAGE|SECRET")
+@click.option("--name", help="What a secret alone is for, as in GitHub:ada; asked for where it is missing.")
+def add(run: Run, source: str, name: str | None) -> None:
+    """Add a soft token from an otpauth URI, a picture of its QR code, a secret, or - for a line of standard input.
 
-    Secrets of any length, SHA1, SHA256 and SHA512, 6 to 8 digits and any period are taken.
+    Secrets of any length, SHA1, SHA256 and SHA512, 6 to 8 digits and any period are taken from a URI. A SECRET alone, as
+    sites show it beside the QR code (base32, 80 bits or more), makes the usual codes: SHA1, 6 digits, 30 seconds.
     """
     from placet_authenticator.importing import otpauth
 
-    made = otpauth.token(run.text_of(source), token_id=os.urandom(8).hex(), now=now())
+    text = run.text_of(source, secrets=True)
+    secret = otpauth.secret_alone(text)
+    token_id = os.urandom(8).hex()
+    if secret is not None:
+        made = otpauth.named(secret, name or _asked_name(), token_id=token_id, now=now())
+    elif name is not None:
+        raise click.UsageError("--name is for a secret alone; a URI has its own name.")
+    else:
+        made = otpauth.token(text, token_id=token_id, now=now())
     with run.vault(create=True) as vault:
         vault.put(made)
     if run.json:
@@ -122,6 +133,15 @@ def remove(run: Run, name: str) -> None:
         printing.as_json({"id": found.id, "name": found.label})
     else:
         printing.line(f"Removed {found.label}.")
+
+
+def _asked_name() -> str:
+    if not sys.stdin.isatty():
+        raise click.UsageError(
+            "A secret alone has no name, and nobody is here to give it one: add --name NAME."
+        )
+    name: str = click.prompt("Name, as in GitHub:ada", err=True)
+    return name
 
 
 def _facts(token: Token) -> dict[str, str | int | None]:

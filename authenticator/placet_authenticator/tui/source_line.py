@@ -18,17 +18,20 @@ from placet_protocol.otpauth import URI_LIMIT
 PAUSE: Final = 0.15
 """Seconds without a key press after which the line is read."""
 # A pasted URI is foreign text: nothing in it may move the cursor or turn the direction of writing.
-_DRAWABLE: Final = r"[^\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*"
+DRAWABLE: Final = r"[^\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*"
 
 
 class SourceLine(Input):
-    """Takes a URI or a path; posts ``Emptied`` at each change, then ``Read`` or ``Failed``."""
+    """Takes a URI or a path, where ``secrets`` says so also a secret alone.
+
+    Posts ``Emptied`` at each change, then ``Read`` or ``Failed``.
+    """
 
     class Emptied(Message):
         """What was read before counts no more."""
 
     class Read(Message):
-        """The line is a URI, or names a picture with this text in its QR code."""
+        """The line is a URI or secret, or names a picture with this text in its QR code."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
@@ -41,8 +44,9 @@ class SourceLine(Input):
             super().__init__()
             self.trouble: Final = trouble
 
-    def __init__(self, placeholder: str, *, id: str) -> None:  # noqa: A002  as all widgets
-        super().__init__(placeholder=placeholder, id=id, restrict=_DRAWABLE, max_length=URI_LIMIT)
+    def __init__(self, placeholder: str, *, id: str, secrets: bool = False) -> None:  # noqa: A002  as all widgets
+        super().__init__(placeholder=placeholder, id=id, restrict=DRAWABLE, max_length=URI_LIMIT)
+        self._secrets = secrets
 
     def watch_value(self, value: str) -> None:
         """Read what is there now, once no more keys come."""
@@ -55,7 +59,7 @@ class SourceLine(Input):
         if not text:
             return
         try:
-            found = await asyncio.to_thread(text_of, _plain(text))
+            found = await asyncio.to_thread(text_of, _plain(text), secrets=self._secrets)
         except ImportFailedError as error:
             self.post_message(self.Failed(said(error)))
         else:

@@ -24,7 +24,7 @@ from placet_authenticator.tui.widgets import TopBar
 from placet_protocol.text import visible
 
 REVEAL_SECONDS: Final = 30.0
-_NONE: Final = "No codes yet.\n\nPress a to add one: paste the otpauth:// text that a site shows beside its QR code, or give a picture of the QR code."
+_NONE: Final = "No codes yet.\n\nPress a to add one: paste the otpauth:// text or the secret that a site shows beside its QR code, or give a picture of the QR code."
 
 
 class SearchLine(Input):
@@ -48,7 +48,9 @@ class TokensScreen(Screen[None]):
         Binding("v", "reveal_all", "Show all", tooltip="Show or hide all codes", show=False),
         Binding("n", "copy_next", "Copy next", tooltip="Copy the code that comes next", show=False),
         Binding("slash", "search", "Find", key_display="/", tooltip="Find a token by words of its name"),
-        Binding("a", "add", "Add", tooltip="Add a token from an otpauth URI or a picture of its QR code"),
+        Binding(
+            "a", "add", "Add", tooltip="Add a token from an otpauth URI, a secret, or a picture of a QR code"
+        ),
         Binding(
             "delete,d",
             "remove",
