@@ -7,9 +7,6 @@ from typing import Final, Literal
 
 from placet_protocol.errors import MalformedError
 
-Visible = tuple[tuple[str, str], ...]
-"""Visible details: label and value, in the order in which they are shown."""
-
 Verb = Literal["approve", "deny"]
 Reason = Literal["ok", "declined", "mistake", "not_me"]
 Outcome = Literal["approved", "denied"]

@@ -18,8 +18,8 @@ from standardwebhooks import Webhook
 
 from placet_protocol import jose
 from placet_protocol.receipt import verify
-from placet_server.crypto.checkpoint import check_log
 from placet_server.storage import open_store
+from support.auditing import check_log
 from support.blackbox import Person, Remote, remote, shop
 from support.devicelines import until
 from support.ports import kept_port

@@ -17,7 +17,6 @@ from placet_server.crypto.checkpoint import (
     Checked,
     Checkpoint,
     CheckpointError,
-    check_log,
     check_part,
     open_checkpoint,
     read_checkpoints,
@@ -29,6 +28,7 @@ from placet_server.crypto.checkpoint import (
 from placet_server.crypto.merkle import Tree, grown, leaf_hash, root, to_bytes
 from placet_server.ports import Plan
 from placet_server.storage import SqliteStore, open_store
+from support.auditing import check_log
 from support.plans import create
 
 ORIGIN = "placet.example/log"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from placet_server.crypto.checkpoint import check_log
 from placet_server.storage import open_store
+from support.auditing import check_log
 from support.diskwrites import said, traced
 from support.plans import ENTRIES, OUTBOX, TAKEN
 from support.storeprocess import command, environment, finished

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from placet_server.crypto.checkpoint import check_log
 from placet_server.ports import Plan, Sql, StoreUnavailableError, plan, step
 from placet_server.storage import SqliteStore, open_store
 from placet_server.storage.writer import Outcome, Ran
+from support.auditing import check_log
 from support.plans import COUNTER, ENTRIES, FAILURES, TAKE, TAKEN, create
 
 COUNT_LONG = Sql(

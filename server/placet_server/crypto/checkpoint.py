@@ -156,14 +156,6 @@ def read_checkpoints(path: Path, origin: str, key: Ed25519PublicKey) -> list[Che
     return checkpoints
 
 
-async def check_log(store: Store, checkpoints: Iterable[Checkpoint]) -> str | None:
-    """What is wrong with the audit log, as one sentence that names the place; None when all of it holds."""
-    checked, known = Checked(), list(checkpoints)
-    while not checked.done:
-        checked = await check_part(store, known, checked)
-    return checked.wrong
-
-
 async def check_part(
     store: Store, checkpoints: Iterable[Checkpoint], before: Checked, *, entries: int = PART
 ) -> Checked:

@@ -312,9 +312,9 @@ class Approvals:
         ):
             self._bus.publish("approval", approval_id)
 
-    async def sweep(self, now: int, limit: int = 500) -> int:
-        """Write down that requests have expired; how many, so that the caller can go on while it is ``limit``."""
-        return await self._expire(await self._store.rows(_DUE, (now, limit)), now)
+    async def sweep(self, now: int) -> int:
+        """Write down that requests have expired, at most 500; how many there were."""
+        return await self._expire(await self._store.rows(_DUE, (now, _AT_ONCE)), now)
 
     async def _make_room(self, caller: Caller, user: UserRef, draft: ApprovalDraft, now: int) -> None:
         """Return when another try may succeed, otherwise raise why it may not."""

@@ -12,7 +12,6 @@ from typing import Final
 
 from placet_server.domain.refusals import RefusedError
 
-VERSION: Final = 1
 SEPARATORS: Final = str.maketrans("", "", " \t-.()/\u2010\u2012\u2013\u2014\u2015\u2212")
 _COUNTRY: Final = re.compile(r"(?:\+|00)?([1-9][0-9]{0,2})", re.ASCII)
 _LOCAL: Final = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
