@@ -147,6 +147,19 @@ async def test_contradicting_credentials_and_destinations_fail(at: Desk) -> None
     assert at.sent() == 0
 
 
+async def test_a_number_without_its_country_code_is_a_mistake(at: Desk) -> None:
+    """No credential has a country: what cannot be a number is refused, and policy keeps the rest at home."""
+    domain, clock = at.live.domain, at.live.clock
+    for national in ("600000000", "0600000000", "0 600 00 00 00", "832345678"):
+        told = await said(at, "otp", "generateotp", type="mobile", destination=national)
+        assert told == {"status": "ERROR", "error": "INCORRECT_FORMAT"}, national
+    await domain.applications.set_policies("acme", {"code.countries": "34"}, clock.now())
+    for number, error in (("612345678", "NO_ROUTE_AVAILABLE"), (PHONE, None)):
+        told = await said(at, "sms", "sendsms", **{"from": "Me"}, to=number, sms="hello")
+        assert told.get("error") == error
+    assert len(await at.arrived(1)) == 1
+
+
 async def test_bodies_that_cannot_be_read_are_no_parameters(at: Desk) -> None:
     """Broken JSON, multipart without its parts, and other bytes read as nothing: the user is missing."""
     bodies: list[tuple[str | bytes, str]] = [
