@@ -129,7 +129,7 @@ async def test_the_app_asks_for_the_name_of_a_secret(tmp_path: Path) -> None:
         await pilot.press("enter")
         assert app.device.tokens() == []
         await pilot.press(*"Git:ada")
-        await shows(app, pilot, "6 digits, new every 30 s, SHA1, secret of 80 bits")
+        await shows(app, pilot, "6 digits, new every 30 s, SHA1, secret of 80 bits", "Back Add")
         source.value = "nonsense"
         await until(pilot, lambda: not name.display)
         source.value = SHORT

@@ -42,6 +42,7 @@ class TokenAddScreen(ModalScreen[Token | None]):
             yield Static("Add a code", classes="heading", markup=False)
             yield Static(
                 "Paste the otpauth:// text or the secret that a site shows, or the path of a picture of its QR code.",
+                id="how",
                 markup=False,
             )
             yield SourceLine("otpauth://totp/…  or  ~/Pictures/qr.png", id="source", secrets=True)
@@ -58,12 +59,11 @@ class TokenAddScreen(ModalScreen[Token | None]):
 
     def on_mount(self) -> None:
         """Only a secret alone needs a name."""
-        self._name_line.display = False
+        self._ask_name(None)
 
     def on_source_line_emptied(self) -> None:
         """What was found before counts no more."""
-        self._secret = None
-        self._name_line.display = False
+        self._ask_name(None)
         self._found(None, "")
 
     def on_source_line_failed(self, event: SourceLine.Failed) -> None:
@@ -72,9 +72,8 @@ class TokenAddScreen(ModalScreen[Token | None]):
 
     def on_source_line_read(self, event: SourceLine.Read) -> None:
         """Show the token that the text describes."""
-        self._secret = otpauth.secret_alone(event.text)
+        self._ask_name(otpauth.secret_alone(event.text))
         if self._secret is not None:
-            self._name_line.display = True
             self._name_it(self._secret)
             return
         token_id = os.urandom(8).hex()
@@ -110,6 +109,11 @@ class TokenAddScreen(ModalScreen[Token | None]):
     @property
     def _name_line(self) -> Input:
         return self.query_one("#name", Input)
+
+    def _ask_name(self, secret: bytes | None) -> None:
+        self._secret = secret
+        self._name_line.display = secret is not None
+        self.query_one("#how").display = secret is None  # the room is needed
 
     def _name_it(self, secret: bytes) -> None:
         name = self._name_line.value
