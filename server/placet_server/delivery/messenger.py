@@ -10,7 +10,7 @@ from typing import Final, Protocol, get_args
 
 from placet_server.delivery.turns import Turns, ended
 from placet_server.domain.applications import Applications
-from placet_server.domain.deliveries import Deliveries
+from placet_server.domain.deliveries import LATE, Deliveries
 from placet_server.domain.mail import Due
 from placet_server.domain.refusals import RefusedError
 from placet_server.plugin import Carried, Outgoing
@@ -183,7 +183,7 @@ class Messenger:
             await self._deliveries.later(due, at, tried, now, reason)
             self._turns.look_in((at - now) / 1000)
         else:
-            await self._deliveries.failed(due, reason or "It was not sent in time.", now)
+            await self._deliveries.failed(due, reason or LATE, now)
 
     def _wait(self, attempts: int) -> int:
         """Milliseconds until the next round, ±20 %."""

@@ -20,11 +20,12 @@ from placet_server.domain.messagerows import DUE_COLUMNS
 from placet_server.domain.refusals import RefusedError
 from placet_server.ports import Bus, Channel, Entropy, Row, Sealer, Sql, Step, Store, plan, step
 
+LATE: Final = "It was not sent in time."
+"""Why a message ended that nobody could send."""
 _KEPT_MS: Final = 30 * 86_400_000
 _FRESH_MAX: Final = 2_000
 """Messages that are handed over in memory; of more, the rows serve."""
 _AT_ONCE: Final = 500
-_LATE: Final = "It was not sent in time."
 
 _DUE: Final = Sql(
     "messages_due",
@@ -198,11 +199,11 @@ class Deliveries:
                 if status not in UNSENT:
                     erased.append(step(_ERASE, kept, message_id))
                     continue
-                end = step(_END, "expired", _LATE, now, kept, message_id)
+                end = step(_END, "expired", LATE, now, kept, message_id)
                 if due is None:
                     erased.append(end)
                 else:
-                    await self._ended(due, "expired", end, now, reason=_LATE)
+                    await self._ended(due, "expired", end, now, reason=LATE)
             if erased:
                 await self._store.write(plan(*erased, guards=0))
 
