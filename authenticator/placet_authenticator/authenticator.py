@@ -38,7 +38,7 @@ from placet_authenticator.inbox import (
 )
 from placet_authenticator.items import ended, place_of
 from placet_authenticator.link import Link
-from placet_authenticator.records import Enrollment, Held, Past, Record, Token, Told
+from placet_authenticator.records import Enrollment, Held, Outcome, Past, Record, Token, Told
 from placet_authenticator.vault import Vault
 from placet_protocol.errors import ProtocolError
 from placet_protocol.frames import PROOFS_MAX
@@ -51,6 +51,8 @@ T = TypeVar("T")
 
 _DECISIONS: Final = "/device/v1/decisions"
 _SENT_MAX: Final = 4
+_SETTLING: Final = frozenset({"already_decided", "invalid_decision"})
+"""Codes by which a server says that it did not take an answer, and never will."""
 
 
 class Authenticator:
@@ -76,6 +78,7 @@ class Authenticator:
         self._calls: dict[str, Calls] = {}
         self._enrollments: dict[str, Enrollment] = {}
         self._decisions: dict[tuple[str, str], str] = {}
+        self._unsettled: set[str] = set()
         self.reload()
 
     @property
@@ -109,11 +112,13 @@ class Authenticator:
         """
         self._enrollments = {each.id: each for each in self.vault.all(Enrollment)}
         pending = [entry for held in self.vault.all(Held) if (entry := self._entry(held))]
+        ended_here = self.vault.all(Past)
         past = [
             Ended(entry, each.outcome, each.by, visible(each.reason), each.ended_at)
-            for each in self.vault.all(Past)
+            for each in ended_here
             if (entry := self._entry(each))
         ]
+        self._unsettled = {each.id for each in ended_here if each.sent}
         told = sorted(self.vault.all(Told), key=lambda each: -each.at)
         self.state = Inbox(
             tuple(sorted(pending, key=lambda entry: (-entry.created_at, entry.rid))),
@@ -154,6 +159,7 @@ class Authenticator:
         """Ask every server once what waits; returns the troubles of those that could not be asked."""
         results = await asyncio.gather(*(self._fetch(link) for link in self.links()))
         self.absorb(Passed())
+        await self.settle()
         return [trouble for trouble in results if trouble]
 
     async def enroll(self, uri: EnrollmentUri, *, device_name: str) -> enrolling.Enrolled:
@@ -199,6 +205,22 @@ class Authenticator:
                 self.absorb(ended(entry.origin, entry.rid, refused.state))
             raise
         return self._taken(entry, taken, document)
+
+    async def settle(self) -> None:
+        """Learn what became of answers that were not heard of until the time of their requests was over.
+
+        Sent again, the very answer that was taken gets its outcome again; any other comes too late. A server that
+        cannot be asked now is asked the next time.
+        """
+        for record_id in tuple(self._unsettled):
+            past = self.vault.get(Past, record_id)
+            entry = None if past is None else self._entry(past)
+            if past is None or entry is None:
+                self._unsettled.discard(record_id)
+            elif entry.expires_at <= self._clock() + self.state.offset(entry.origin):
+                with contextlib.suppress(UnreachableError, ServerRefusedError):
+                    self.vault.replace(past, await self._settled(past, entry))
+                    self.reload()
 
     async def confirmed(self, enrollment: Enrollment) -> bool:
         """Wait until the six digits of an enrolment were confirmed; False when it was turned down."""
@@ -256,15 +278,30 @@ class Authenticator:
         self.vault.replace(held, structs.replace(held, sent=(*held.sent, document)[-_SENT_MAX:]))
         return held.sent
 
+    async def _settled(self, past: Past, entry: Entry) -> Past:
+        """How a request ended that had answers of this device; raises when the server does not say."""
+        known = structs.replace(past, sent=())
+        for document in reversed(past.sent):
+            try:
+                taken = await self.calls(entry.origin).post_document(_DECISIONS, document)
+            except ServerRefusedError as refused:
+                if refused.code not in _SETTLING:
+                    raise
+                with contextlib.suppress(ProtocolError):  # no state, or none that is known here
+                    event = ended(entry.origin, entry.rid, refused.state or "")
+                    known = structs.replace(known, outcome=event.outcome, by=event.by)
+            else:
+                outcome, reason = _outcome(taken)
+                return structs.replace(
+                    known, outcome=outcome, by="this device", reason=reason, decision=document
+                )
+        return known
+
     def _taken(self, entry: Entry, taken: dict[str, Any], document: str) -> Ended:
         """Take in the server's answer to a decision of this device."""
-        outcome, reason = taken.get("status"), taken.get("reason")
-        if outcome not in {"approved", "denied"}:
-            raise UnreachableError("the server's answer has no outcome", "See what became of it: placet list")
+        outcome, reason = _outcome(taken)
         self._decisions[entry.key] = document
-        self.absorb(
-            Closed(entry.origin, entry.rid, outcome, "this device", reason if isinstance(reason, str) else "")
-        )
+        self.absorb(Closed(entry.origin, entry.rid, outcome, "this device", reason))
         return next(each for each in self.state.history if each.entry.key == entry.key)
 
     async def _fetch(self, link: Link) -> AuthenticatorError | None:
@@ -301,7 +338,10 @@ class Authenticator:
             reason=each.reason,
             ended_at=each.at,
             decision=self._decisions.pop(entry.key, None),
+            sent=held.sent if each.by == "time" else (),
         )
+        if past.sent:
+            self._unsettled.add(record_id)
         self.vault.replace(held, past)
         oldest_first = sorted(self.vault.all(Past), key=lambda past: past.ended_at)
         self.vault.remove(*oldest_first[:-HISTORY])
@@ -318,6 +358,14 @@ class Authenticator:
         oldest_first = sorted(self.vault.all(Told), key=lambda each: each.at)
         self.vault.remove(*oldest_first[: max(0, len(oldest_first) + 1 - NOTICES)])
         self.vault.put(told)
+
+
+def _outcome(taken: dict[str, Any]) -> tuple[Outcome, str]:
+    """Outcome and reason in the server's answer to a decision."""
+    outcome, reason = taken.get("status"), taken.get("reason")
+    if outcome not in {"approved", "denied"}:
+        raise UnreachableError("the server's answer has no outcome", "See what became of it: placet list")
+    return outcome, reason if isinstance(reason, str) else ""
 
 
 def _record_id(origin: str, name: str) -> str:

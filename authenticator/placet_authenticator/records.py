@@ -79,7 +79,10 @@ class Held(Struct, frozen=True):
 
 
 class Past(Struct, frozen=True):
-    """A request that has ended: its document, how it ended, and this device's signed answer if it gave one."""
+    """A request that has ended: its document, how it ended, and this device's signed answer if it gave one.
+
+    ``sent`` are answers of which it was not known whether the server took them when the time was over.
+    """
 
     KIND: ClassVar[str] = "past"
 
@@ -91,6 +94,7 @@ class Past(Struct, frozen=True):
     reason: str
     ended_at: int
     decision: str | None = None
+    sent: tuple[str, ...] = ()
 
 
 class Told(Struct, frozen=True):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from textual.app import App
 from textual.worker import Worker, WorkerError
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from placet_authenticator.authenticator import Authenticator
     from placet_authenticator.link import Link
     from placet_authenticator.vault import Vault
+
+SETTLE_SECONDS: Final = 15
+"""Pause between two looks for answers of which it is not known what became of them; a look that finds none is free."""
 
 LinksOf = Callable[["Authenticator"], "Sequence[Link]"]
 
@@ -61,6 +65,7 @@ class Opened:
             self._app.run_worker(self._follow(link), group="links", description=link.origin)
             for link in self._links
         ]
+        self._workers.append(self._app.run_worker(self._settle(), group="links"))
 
     async def seen(self, entry: Entry) -> None:
         """Tell the server that a person was shown this request, if it can be told."""
@@ -76,6 +81,14 @@ class Opened:
                 await worker.wait()
         await self._session.close()
         self.device.vault.close()
+
+    async def _settle(self) -> None:
+        while True:
+            with contextlib.suppress(
+                AuthenticatorError
+            ):  # a vault that cannot be written says so where it matters
+                await self.device.settle()
+            await asyncio.sleep(SETTLE_SECONDS)
 
     async def _follow(self, link: Link) -> None:
         async with link:
