@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -79,6 +80,16 @@ async def test_within_ten_minutes_the_same_code_is_sent_again(authy: Authy) -> N
     fresh = await authy.good("POST", START, NUMBER)
     assert fresh["seconds_to_expire"] == 600
     assert fresh["uuid"] != again["uuid"]
+
+
+async def test_starts_at_once_are_one_verification(authy: Authy) -> None:
+    """Impatient clients that start several times in one moment get one uuid, and every message holds the same code."""
+    started = await asyncio.gather(*(authy.good("POST", START, NUMBER) for _ in range(4)))
+    assert len({answer["uuid"] for answer in started}) == 1
+    code = await authy.code(1)
+    good = await authy.good("GET", f"{CHECK}{QUERY}&verification_code={code}")
+    assert good["message"] == "Verification code is correct."
+    assert {message.code for message in authy.gateway.sent} == {code}
 
 
 async def test_length_locale_and_place_of_the_parameters_are_the_callers(authy: Authy) -> None:
