@@ -1,4 +1,4 @@
-"""Where gateways' vendors report what became of a message: one secret URL for each message and gateway.
+"""Where gateways' vendors report what became of a message: a URL for each message and gateway, with the message's secret.
 
 A wrong secret, an unknown message and one that is erased get the same answer as any path that does not exist.
 """
