@@ -6,7 +6,7 @@ key enter, through ``opened``; every text in a state is safe to draw.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -22,6 +22,8 @@ from placet_protocol.text import visible
 
 HISTORY: Final = 200
 NOTICES: Final = 50
+CLOCK_OFF: Final = 15_000
+"""Beyond so many ms between a server's clock and ours, codes that are made here may be refused there."""
 
 
 class Place(Struct, frozen=True):
@@ -94,6 +96,11 @@ class Connection(Struct, frozen=True):
     clock_offset: int = 0
     trouble: str = ""
 
+    @property
+    def clock_is_off(self) -> bool:
+        """Whether codes of this device may be refused, as far as the server can be asked now."""
+        return self.state in {"socket", "poll"} and abs(self.clock_offset) > CLOCK_OFF
+
 
 class Inbox(Struct, frozen=True):
     """All that is on the screen: requests newest first, history newest first, notices, and one connection a server."""
@@ -111,6 +118,12 @@ class Inbox(Struct, frozen=True):
         """How far that server's clock is ahead of ours, in ms."""
         connection = self.connections.get(origin)
         return connection.clock_offset if connection else 0
+
+    def wrong_clock(self, origins: Iterable[str]) -> Connection | None:
+        """Of these servers the connected one whose clock is farthest from ours; None when all are near enough."""
+        known = [self.connections[origin] for origin in origins if origin in self.connections]
+        off = [each for each in known if each.clock_is_off]
+        return max(off, key=lambda each: abs(each.clock_offset), default=None)
 
 
 class Arrived(Struct, frozen=True):

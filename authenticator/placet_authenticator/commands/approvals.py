@@ -30,6 +30,7 @@ def list_requests(run: Run) -> None:
     async def job(device: Authenticator) -> None:
         known = device.state.notices
         troubles = await device.fetch()
+        _compare_clocks(device)
         waiting = device.state.pending
         news = [notice for notice in device.state.notices if notice not in known]
         if run.json:
@@ -112,6 +113,7 @@ def _answer(run: Run, request_id: str, answer: Answer) -> Ended:
     async def job(device: Authenticator) -> Ended:
         known = device.state.notices
         troubles = await device.fetch()
+        _compare_clocks(device)
         for notice in device.state.notices:
             if notice not in known:
                 printing.note(f"{notice.origin} says: {notice.text}")
@@ -134,6 +136,16 @@ def _answer(run: Run, request_id: str, answer: Answer) -> Ended:
 def _warn(troubles: list[AuthenticatorError]) -> None:
     for trouble in troubles:
         printing.note(f"warning: {trouble.detail}")
+
+
+def _compare_clocks(device: Authenticator) -> None:
+    wrong = device.state.wrong_clock(each.origin for each in device.enrollments)
+    if wrong is not None:
+        way = "behind" if wrong.clock_offset > 0 else "ahead of"
+        off = printing.duration(abs(wrong.clock_offset))
+        printing.note(
+            f"warning: your clock is {off} {way} that of {wrong.origin}: codes may be refused. Set the clock."
+        )
 
 
 class _Watch:

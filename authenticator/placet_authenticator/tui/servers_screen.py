@@ -19,7 +19,7 @@ from placet_authenticator.errors import AuthenticatorError
 from placet_authenticator.inbox import Connection
 from placet_authenticator.records import Enrollment
 from placet_authenticator.tui.asking import QuestionScreen
-from placet_authenticator.tui.texts import QUIET, ago, connection_words, day
+from placet_authenticator.tui.texts import QUIET, ago, clock_words, connection_words, day
 from placet_authenticator.tui.widgets import TopBar
 from placet_protocol.text import visible
 
@@ -56,6 +56,8 @@ class DeviceCard(Static, can_focus=True):
             Content.assemble(mark, f" {connection_words(connection, now)}", (_more(connection, now), QUIET)),
             Content(f"This device: {visible(each.device_name)}  ·  since {_date(each.created_at)}"),
         ]
+        if connection and connection.clock_is_off:
+            lines.append(Content.assemble(("! ", "$text-warning"), clock_words(connection, each.name)))
         if self.standing == "pending":
             check = f"{each.check[:3]} {each.check[3:]}"
             lines.append(Content.styled(f"! Not confirmed yet: compare {check}", "$text-warning bold"))

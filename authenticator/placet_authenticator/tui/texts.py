@@ -126,6 +126,13 @@ def connection_words(connection: Connection | None, now: int) -> str:
             return {"socket": "connected", "poll": "connected by polling"}.get(connection.state, "connecting")
 
 
+def clock_words(connection: Connection, name: str) -> str:
+    """That the device's clock is wrong, as far as this server's is right, and what to do."""
+    way = "behind" if connection.clock_offset > 0 else "ahead of"
+    off = ago(abs(connection.clock_offset))
+    return f"Your clock is {off} {way} {one_line(name)}'s: codes may be refused. Set it, then press r."
+
+
 def connection_word(connection: Connection | None) -> str:
     """The same in one word, whatever the way."""
     state = connection.state if connection else "connecting"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Footer, Input, Static
@@ -18,10 +19,14 @@ from placet_authenticator.records import Token
 from placet_authenticator.tui.asking import QuestionScreen
 from placet_authenticator.tui.clipboard import Clipboard
 from placet_authenticator.tui.messages import TransferWanted
+from placet_authenticator.tui.texts import clock_words, server_names
 from placet_authenticator.tui.token_add_screen import TokenAddScreen
 from placet_authenticator.tui.token_list import ENDING_MS, TokenList
 from placet_authenticator.tui.widgets import TopBar
 from placet_protocol.text import visible
+
+if TYPE_CHECKING:
+    from placet_authenticator.tui.host import Host
 
 REVEAL_SECONDS: Final = 30.0
 _NONE: Final = "No codes yet.\n\nPress a to add one: paste the otpauth:// text or the secret that a site shows beside its QR code, or give a picture of the QR code."
@@ -48,9 +53,7 @@ class TokensScreen(Screen[None]):
         Binding("v", "reveal_all", "Show all", tooltip="Show or hide all codes", show=False),
         Binding("n", "copy_next", "Copy next", tooltip="Copy the code that comes next", show=False),
         Binding("slash", "search", "Find", key_display="/", tooltip="Find a token by words of its name"),
-        Binding(
-            "a", "add", "Add", tooltip="Add a token from an otpauth URI, a secret, or a picture of a QR code"
-        ),
+        Binding("a", "add", "Add", tooltip="Add a token by its otpauth URI, secret or picture of a QR code"),
         Binding(
             "delete,d",
             "remove",
@@ -65,6 +68,9 @@ class TokensScreen(Screen[None]):
             "Move …",
             tooltip="Show its QR code, to take it to another authenticator",
             show=False,
+        ),
+        Binding(
+            "r", "app.reconnect", "Reconnect", tooltip="Connect to all servers anew, at once", show=False
         ),
         Binding("escape", "clear_search", "Clear search", show=False),
         # The list has these itself; here they serve the search line.
@@ -87,6 +93,7 @@ class TokensScreen(Screen[None]):
             with Horizontal(id="tokens-search"):
                 yield SearchLine(placeholder="/ to search", id="search", compact=True)
                 yield Static(id="tokens-count", markup=False)
+            yield Static(id="clock", markup=False)
             yield TokenList(self._clock, id="token-list")
             yield Static(_NONE, classes="nothing", markup=False)
         yield Footer()
@@ -95,6 +102,7 @@ class TokensScreen(Screen[None]):
         """Read the tokens and start the countdown."""
         self._list.focus()
         self.set_interval(0.5, self._list.tick)
+        self.watch(self.app, "inbox", self._compare_clocks)
 
     def on_screen_resume(self) -> None:
         """Another screen may have brought or taken tokens."""
@@ -202,6 +210,15 @@ class TokensScreen(Screen[None]):
     @property
     def _input(self) -> Input:
         return self.query_one("#search", Input)
+
+    def _compare_clocks(self) -> None:
+        app = cast("Host", self.app)
+        names = {} if app.locked else server_names(self._device.enrollments)
+        wrong = app.inbox.wrong_clock(names)
+        line = self.query_one("#clock", Static)
+        line.display = wrong is not None
+        if wrong:
+            line.update(Content.assemble(("! ", "$text-warning"), clock_words(wrong, names[wrong.origin])))
 
     def _search(self) -> None:
         found = tokens.matching(self._tokens, self._input.value)
