@@ -74,7 +74,7 @@ def test_only_servers_of_this_person_that_answer_count() -> None:
 @pytest.mark.parametrize("size", [(60, 16), (80, 24)], ids=str)
 async def test_codes_and_servers_say_that_the_clock_is_wrong(tmp_path: Path, size: tuple[int, int]) -> None:
     """How far, compared with whom, and what to do; the words go once the clocks agree."""
-    words = "! Your clock is 42 s behind Acme's: codes may be refused. Set it, then press r."
+    words = "! Your clock is 42 s behind Acme's: codes may fail. Set it, then press r."
     async with desk(tmp_path / "home", [enrollment(), token("GitHub", "ada")], size=size) as here:
         for place in ("2", "3"):
             await here.press(place)

@@ -130,7 +130,7 @@ def clock_words(connection: Connection, name: str) -> str:
     """That the device's clock is wrong, as far as this server's is right, and what to do."""
     way = "behind" if connection.clock_offset > 0 else "ahead of"
     off = ago(abs(connection.clock_offset))
-    return f"Your clock is {off} {way} {one_line(name)}'s: codes may be refused. Set it, then press r."
+    return f"Your clock is {off} {way} {one_line(name)}'s: codes may fail. Set it, then press r."
 
 
 def connection_word(connection: Connection | None) -> str:
