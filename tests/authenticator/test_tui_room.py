@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
+from textual.widgets import Input
 
+from placet_authenticator.errors import VaultError
 from placet_authenticator.inbox import Arrived, Connected, Lost
 from placet_authenticator.printing import cells
 from placet_authenticator.tui.messages import Heard
+from placet_authenticator.tui.onboarding_screen import OnboardingScreen
 from placet_authenticator.tui.texts import one_line
 from support import parties
 from support.apps import running, until
 from support.desks import BEGIN, desk, enrollment, entry, held
+from support.persons import PASSPHRASE
 from support.snapshots import screen_text
 
 
@@ -88,3 +92,24 @@ async def test_the_bar_says_in_words_how_servers_are_reached(
                 Lost(origin, "no route") if number % 2 else Connected(origin, "socket", here.clock.now)
             )
         assert screen_text(here.app).split("\n")[0].endswith(f"  {shown}")
+
+
+async def test_a_vault_that_cannot_be_made_is_said_below_the_choices(tmp_path: Path) -> None:
+    """The line takes room only once there is something to say."""
+
+    async def refused(_: str) -> None:
+        raise VaultError("the disk is full", "Make room on it")
+
+    async with desk(tmp_path / "home", size=(80, 24), connected=False) as here:
+        await here.app.lock()
+        await here.app.push_screen(OnboardingScreen(refused))
+        await here.press("enter")
+        for place in ("#first", "#again"):
+            here.app.screen.query_one(place, Input).value = PASSPHRASE
+        here.app.screen.query_one("#again", Input).focus()
+        await here.press("enter")
+        trouble = here.app.screen.query_one("#trouble")
+        assert not trouble.display
+        await here.press("enter")
+        await here.until(lambda: here.shows("The disk is full. Make room on it."))
+        assert trouble.display
