@@ -204,7 +204,7 @@ async def test_api_11_hostile_paths_on_the_authy_face_do_nothing(all_faces: Face
     corpus += [
         f"/protected/json/verify/../sms/{user}",
         f"/protected/json//sms/{user}",
-        f"/protected/json/sms/{user}/",
+        f"/protected/json/sms/{user}//",
     ]
     corpus += [
         f"///protected/json/sms/{user}",
