@@ -92,10 +92,12 @@ def app(passphrase_file: Path | None, keyring: bool, lock_after: float) -> None:
     """Open the app, as `placet` alone does."""
     gc.disable()  # looking for garbage while everything loads is a tenth of the start; the app enables it again
     from placet_authenticator.tui.app import PlacetApp  # loads the terminal toolkit
+    from placet_authenticator.tui.terminal import end_with_terminal
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("The app needs a terminal. Each of its jobs is a command: placet --help")
     choices = Settings(home(os.environ), passphrase_file, keyring=keyring)
+    end_with_terminal()
     screens = PlacetApp(choices, lock_after=lock_after * 60 or math.inf)
     screens.run()
     sys.exit(screens.return_code)

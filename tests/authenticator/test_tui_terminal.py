@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +18,7 @@ from placet_authenticator.vault import QUICK, Vault
 from placet_protocol.totp import hotp, step
 from support.apps import token
 from support.persons import PASSPHRASE
+from support.programs import environment
 from support.tmux import Terminal, terminal
 
 PLACET = Path(sys.executable).parent / "placet"
@@ -76,3 +81,23 @@ def test_the_demo_in_a_terminal_is_the_app_and_leaves_nothing(tmp_path: Path) ->
         window.press("q")
         window.shows("The demo is over", "ended 0")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("placet-demo")] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a hang-up")
+def test_the_app_ends_with_a_terminal_that_signals_nobody(tmp_path: Path) -> None:
+    """In a session of its own, as under nohup, a closed terminal leaves nothing that runs on."""
+    master, slave = pty.openpty()
+    env = environment(TERM="xterm-256color", PLACET_HOME=str(tmp_path))
+    process = subprocess.Popen(
+        [PLACET], stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True
+    )
+    os.close(slave)
+    try:
+        drawn = b""
+        while b"Placet" not in drawn:
+            drawn += os.read(master, 65536)
+        os.close(master)
+        assert process.wait(30) == 128 + signal.SIGHUP
+    finally:
+        process.kill()
+        process.wait()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import sys
+import threading
 from typing import Final, cast
 
 from textual import events
@@ -29,6 +32,25 @@ def part_escape_from_enter() -> None:
     The toolkit takes them for Alt+Enter and drops the Alt: who wanted to leave would have said yes.
     """
     cast("dict[str, object]", ANSI_SEQUENCES_KEYS)[ESCAPE_ENTER] = (Keys.Escape, Keys.ControlM)
+
+
+def end_with_terminal() -> None:
+    """End this process once its terminal is gone, whether or not anybody signals that.
+
+    Closing a window signals the programs in it, but not one in a session of its own or under ``nohup``. The toolkit
+    then reads nothing for ever, as fast as it can. Only Linux tells of a hang-up without being asked for input.
+    """
+    if sys.platform == "linux":
+        threading.Thread(target=_wait_for_hang_up, name="terminal", daemon=True).start()
+
+
+def _wait_for_hang_up() -> None:
+    gone = select.poll()
+    gone.register(sys.__stdin__ or 0, 0)  # nothing but what is always told: hang-up and error
+    gone.poll()
+    os._exit(
+        128 + signal.SIGHUP
+    )  # the loop may wait for a writer that is no more; the vault is safe at any time
 
 
 def mend_size(app: App[None]) -> None:
