@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,23 @@ async def test_a_device_that_nobody_touches_locks_itself(tmp_path: Path) -> None
     async with app.run_test() as pilot:
         await app.unlock(PASSPHRASE)
         await until(pilot, lambda: app.locked and "Placet is locked" in screen_text(app))
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3, 5, 8])
+async def test_a_lock_in_the_moment_of_opening_wins(tmp_path: Path, turns: int) -> None:
+    """However far the way to the inbox has come: the lock shows, and the next passphrase opens."""
+    settings = Settings(tmp_path)
+    Vault.create(settings.vault, PASSPHRASE, profile=QUICK).close()
+    app = PlacetApp(settings, links=nowhere)
+    async with app.run_test() as pilot:
+        await app.unlock(PASSPHRASE)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await app.lock()
+        await until(pilot, lambda: "Placet is locked" in screen_text(app))
+        assert (app.locked, app.current_mode) == (True, "entrance")
+        await pilot.press(*PASSPHRASE, "enter")
+        await until(pilot, lambda: not app.locked and app.current_mode == "inbox")
 
 
 async def test_the_passphrase_is_never_on_the_screen(tmp_path: Path) -> None:

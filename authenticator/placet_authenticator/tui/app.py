@@ -328,9 +328,13 @@ class PlacetApp(Themed, Announcing):
             self.call_next(self._enter)
 
     async def _enter(self) -> None:
-        await self.switch_mode("inbox")
-        self.remove_mode("entrance")
-        self.add_mode("entrance", self._entrance)
+        async with self._turn:
+            if self.locked:  # again already; the screen that asked for the passphrase still stands
+                screens.ask_again(self.screen)
+                return
+            await self.switch_mode("inbox")
+            self.remove_mode("entrance")
+            self.add_mode("entrance", self._entrance)
 
     async def _close(self) -> None:
         self.copies.clear()

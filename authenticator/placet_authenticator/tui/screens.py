@@ -26,6 +26,14 @@ def unlock(host: Host) -> Screen[Any]:
     return UnlockScreen(host.unlock)
 
 
+def ask_again(shown: Screen[None]) -> None:
+    """Let a screen that took the passphrase take it once more."""
+    from placet_authenticator.tui.unlock_screen import UnlockScreen
+
+    if isinstance(shown, UnlockScreen):
+        shown.ask_again()
+
+
 def onboarding(host: Host) -> Screen[Any]:
     """The first start: there is no vault yet."""
     from placet_authenticator.tui.onboarding_screen import OnboardingScreen

@@ -54,12 +54,17 @@ class UnlockScreen(Screen[None]):
             self.query_one("#trouble", Static).update("Opening …")
             self._try(event.value)
 
-    def on_unlock_screen_refused(self, event: Refused) -> None:
-        """Say why, and let the person try again."""
+    def ask_again(self) -> None:
+        """Take a passphrase as if none had been typed."""
         line = self.query_one("#passphrase", Input)
         line.disabled = False
         line.value = ""
         line.focus()
+        self.query_one("#trouble", Static).update("")
+
+    def on_unlock_screen_refused(self, event: Refused) -> None:
+        """Say why, and let the person try again."""
+        self.ask_again()
         trouble = self.query_one("#trouble", Static)
         trouble.update(said(event.error))
         trouble.add_class("-trouble")
