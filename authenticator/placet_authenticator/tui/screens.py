@@ -26,7 +26,7 @@ def unlock(host: Host) -> Screen[Any]:
     return UnlockScreen(host.unlock)
 
 
-def ask_again(shown: Screen[None]) -> None:
+def ask_again(shown: Screen[Any]) -> None:
     """Let a screen that took the passphrase take it once more."""
     from placet_authenticator.tui.unlock_screen import UnlockScreen
 
