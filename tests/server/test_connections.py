@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -102,6 +103,28 @@ async def test_dur_04_stopping_finishes_what_has_begun_and_refuses_what_comes() 
         assert (await reader.read()).endswith(b"done")
         await stopping
         writer.close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_dur_04_what_comes_in_the_moment_of_stopping_is_answered_or_closed(turns: int) -> None:
+    """No connection stays open behind a server that has stopped, in whatever turn of the loop it was taken."""
+    late: list[socket.socket] = []
+
+    async def come() -> None:
+        with contextlib.suppress(ConnectionRefusedError):
+            while True:
+                late.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+                await asyncio.sleep(0)
+
+    async with _serving() as (connections, port):
+        coming = asyncio.create_task(come())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await connections.stop()
+        await coming
+        for each in late:
+            with each, contextlib.suppress(ConnectionResetError):
+                assert await asyncio.to_thread(each.recv, 1) == b""
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from placet_server.web.problems import broken
 HEADER_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 75.0
 DRAIN_SECONDS: Final = 30.0
+_TURNS: Final = 4
+"""Turns of the event loop from a connection that is taken to the first bytes that are read from it."""
 
 
 class Connections:
@@ -53,6 +55,12 @@ class Connections:
 
     async def stop(self) -> None:
         """Take no more connections, let begun requests finish within the drain time, then close what is left."""
+        if self._listener.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._listener)
+        # What was taken is known by then: aiohttp would neither answer nor close what it does not know, and asyncio
+        # loses what it took in the turn in which the socket is closed (before Python 3.12).
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         await self._runner.cleanup()
 
 
