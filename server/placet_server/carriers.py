@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, TypeVar, get_args, get_type_hints
@@ -82,6 +82,15 @@ class Carriers:
         """Seconds after which an attempt through a gateway is over."""
         carrier = self._carriers.get(name)
         return 0.0 if carrier is None else carrier.deadline
+
+    def is_local(self, name: str) -> bool:
+        """Whether a gateway waits for nobody, so that ``take`` can be asked."""
+        carrier = self._carriers.get(name)
+        return carrier is not None and carrier.is_local
+
+    def take(self, name: str, messages: Sequence[Outgoing]) -> list[Carried]:
+        """One attempt each through a local gateway, at once."""
+        return self._carriers[name].take(messages)
 
     async def send(self, name: str, message: Outgoing) -> Carried:
         """One attempt through one gateway; one that is configured no more refuses."""

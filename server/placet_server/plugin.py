@@ -7,7 +7,7 @@ built-in gateways know no more than this module.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -68,7 +68,7 @@ class Outgoing(Struct, frozen=True, kw_only=True):
         return self.sender is None or fits_phones(self.sender)
 
 
-class Carried(NamedTuple):
+class Carried(Struct, frozen=True, gc=False):
     """What a gateway did with a message: took it, refused it for good, or cannot take it now.
 
     ``reference`` is the vendor's own id. ``reason`` is a short sentence for the operator, without text or secret.
@@ -114,6 +114,15 @@ class Gateway(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and files."""
+        ...
+
+
+@runtime_checkable
+class LocalGateway(Protocol):
+    """What a gateway is, too, that waits for nobody: it is handed many messages at once, and no time is kept for it."""
+
+    def take(self, messages: Sequence[Outgoing]) -> Sequence[Carried]:
+        """Hand these over without waiting; what became of each, in their order."""
         ...
 
 

@@ -3,21 +3,15 @@
 import asyncio
 from pathlib import Path
 
-from placet_server.domain.destinations import Destination
 from placet_server.domain.onecode import CodeDraft
 from placet_server.plugin import Carried, ExchangeError, Outgoing
 from placet_server.testing import Fault, FaultGateway, RecordingBus, RecordingGateway
 from support.answering import code_of, world
-from support.messaging import ANA, MAIL, post
+from support.messaging import ANA, MAIL, numbered, post
 from support.scale import scaled
 
 REFUSED = Carried("refused", reason="unknown number")
 LATER = Carried("later", reason="busy")
-
-
-def numbered(number: int) -> Destination:
-    """One of many telephones."""
-    return Destination("phone", f"+48600{number % 90 + 10}{number:04}")
 
 
 async def test_a_code_is_carried_as_soon_as_it_is_committed(tmp_path: Path) -> None:

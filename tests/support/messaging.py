@@ -23,6 +23,11 @@ ANA = Destination("phone", "+48600100200")
 MAIL = Destination("email", "ana@example.org")
 
 
+def numbered(number: int) -> Destination:
+    """One of many telephones."""
+    return Destination("phone", f"+48600{number % 90 + 10}{number:04}")
+
+
 class Post:
     """What messages are sent by, and what became of them."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final, Protocol, get_args
 
 from placet_server.delivery.turns import Turns, ended
 from placet_server.domain.applications import Applications
-from placet_server.domain.deliveries import LATE, Deliveries
+from placet_server.domain.deliveries import LATE, Deliveries, Receipt
 from placet_server.domain.mail import Due
 from placet_server.domain.refusals import RefusedError
 from placet_server.plugin import Carried, Outgoing
@@ -28,6 +28,11 @@ _MARGIN: Final = 2.0
 _PAGE: Final = 200
 _NEXT_PAGE: Final = 0.02
 _UNSURE: Final = "~"
+_TOGETHER: Final = 100
+"""So many are handed to a local gateway before others have the event loop."""
+
+Begun = tuple[Due, Carried | None]
+"""A message, and what the first gateway of its round said if that was asked."""
 
 
 class Ways(Protocol):
@@ -45,13 +50,21 @@ class Ways(Protocol):
         """One attempt through one gateway."""
         ...
 
+    def is_local(self, name: str) -> bool:
+        """Whether a gateway waits for nobody, so that ``take`` can be asked."""
+        ...
+
+    def take(self, name: str, messages: Sequence[Outgoing]) -> Sequence[Carried]:
+        """One attempt each through a local gateway, at once."""
+        ...
+
 
 class Messenger:
     """Hands each message to the first gateway that takes it.
 
-    Every message has a task of its own, so a gateway that hangs holds up nobody else's. A message is claimed before it
-    is handed over and due again should this process die. ``public_url`` is where gateways report deliveries;
-    ``schedule`` is in seconds.
+    Every message has a task of its own, so a gateway that hangs holds up nobody else's; what a local gateway takes needs
+    none. A message is claimed before it is handed over and due again should this process die. ``public_url`` is where
+    gateways report deliveries; ``schedule`` is in seconds.
     """
 
     def __init__(
@@ -110,7 +123,9 @@ class Messenger:
     async def _take_heard(self, message_ids: list[str]) -> None:
         dues = await self._deliveries.several(message_ids)
         now = self._clock.now()
-        self._take([due for due in dues if due.due_at <= now])
+        ready = [due for due in dues if due.due_at <= now]
+        for start in range(0, len(ready), _TOGETHER):
+            self._take(await self._handed(ready[start : start + _TOGETHER]))
         for due in dues:
             if due.due_at > now:
                 self._turns.look_in((due.due_at - now) / 1000)
@@ -118,16 +133,43 @@ class Messenger:
     async def _take_due(self) -> int | None:
         limit = len(self._busy) + _PAGE
         due = await self._deliveries.due(self._clock.now(), limit)
-        self._take(due)
+        self._take((each, None) for each in due)
         if len(due) == limit and len(self._busy) < AT_ONCE:
             self._turns.look_in(_NEXT_PAGE)
         return await self._deliveries.next_due()
 
-    def _take(self, dues: Sequence[Due]) -> None:
+    async def _handed(self, dues: Sequence[Due]) -> list[Begun]:
+        """Hand over what a local gateway is the first to take; gives the others, and what it did not take."""
+        left: list[Begun] = []
+        given: dict[str, list[tuple[Due, Outgoing]]] = {}
+        now = self._clock.now()
         for due in dues:
+            routes = await self._routes(due)
+            held = self._deliveries.holds(due, self._until(routes, now), now)
+            if held and routes and self._ways.is_local(routes[0][1]):
+                channel, name = routes[0]
+                given.setdefault(name, []).append((due, self._outgoing(due, channel)))
+            else:
+                left.append((due, None))
+        taken = []
+        for name, pairs in given.items():
+            said = self._ways.take(name, [outgoing for _, outgoing in pairs])
+            for (due, outgoing), carried in zip(pairs, said, strict=True):
+                if carried.outcome == "accepted":
+                    taken.append(Receipt(due, outgoing.channel, name, carried.reference))
+                else:
+                    left.append((due, carried))
+        try:
+            await self._deliveries.taken(taken, self._clock.now())
+        except StoreUnavailableError:  # they are due again when their claims end
+            log.warning("messages_not_noted", extra={"placet_facts": {"messages": len(taken)}})
+        return left
+
+    def _take(self, dues: Iterable[Begun]) -> None:
+        for due, begun in dues:
             if due.id in self._busy or len(self._busy) >= AT_ONCE:
                 continue
-            task = asyncio.create_task(self._guarded(due))
+            task = asyncio.create_task(self._guarded(due, begun))
             self._busy[due.id] = task
             task.add_done_callback(partial(self._free, due.id))
 
@@ -136,22 +178,20 @@ class Messenger:
         if len(self._busy) + 1 == AT_ONCE:
             self.wake()
 
-    async def _guarded(self, due: Due) -> None:
+    async def _guarded(self, due: Due, begun: Carried | None) -> None:
         """One message's round; whatever goes wrong in it, others go on, and it is due again when its claim ends."""
         try:
-            await self._carry(due)
+            await self._carry(due, begun)
         except StoreUnavailableError:
             log.warning("message_not_noted", extra={"placet_facts": {"message": due.id}})
         except Exception:  # a defect
             log.exception("message_not_carried", extra={"placet_facts": {"message": due.id}})
 
-    async def _carry(self, due: Due) -> None:
-        """Try every route that is left, in order, until one takes the message."""
+    async def _carry(self, due: Due, begun: Carried | None) -> None:
+        """Try every route that is left, in order, until one takes the message; ``begun`` is what the first one said."""
         routes = [route for route in await self._routes(due) if not _done(due.tried, *route)]
         now = self._clock.now()
-        # Longer than the attempts of this round can take: nobody else may take it up meanwhile.
-        seconds = _MARGIN + sum(self._ways.deadline(name) for _, name in routes)
-        if not await self._deliveries.claim(due, now + round(seconds * 1000), now):
+        if begun is None and not await self._deliveries.claim(due, self._until(routes, now), now):
             return
         if not routes:
             await self._deliveries.failed(due, "No gateway carries it any more.", now)
@@ -162,7 +202,10 @@ class Messenger:
                 break
             if number and not await self._deliveries.is_wanted(due.id):
                 return  # while a gateway was asked, its code ended or its delivery was reported
-            carried = await self._ways.send(name, self._outgoing(due, channel, name))
+            carried = begun or await self._ways.send(
+                name, self._outgoing(due, channel, self._report_url(name, due))
+            )
+            begun = None
             now = self._clock.now()
             if carried.outcome == "accepted":
                 await self._deliveries.accepted(due, channel, name, carried.reference, now)
@@ -175,6 +218,10 @@ class Messenger:
                 tried.append(route + _UNSURE)
             left = left or not _done(tried, channel, name)
         await self._put_off(due, tuple(tried), reason, left=left)
+
+    def _until(self, routes: Sequence[tuple[Channel, str]], now: int) -> int:
+        """Until when (ms UTC) a round is claimed: longer than its attempts can take, since nobody else may take it up."""
+        return now + round((_MARGIN + sum(self._ways.deadline(name) for _, name in routes)) * 1000)
 
     async def _put_off(self, due: Due, tried: tuple[str, ...], reason: str, *, left: bool) -> None:
         now = self._clock.now()
@@ -210,7 +257,11 @@ class Messenger:
             for name in self._ways.in_turn(channel, named[channel])
         ]
 
-    def _outgoing(self, due: Due, channel: Channel, name: str) -> Outgoing:
+    def _report_url(self, name: str, due: Due) -> str:
+        """Where a gateway's vendor may report the delivery."""
+        return f"{self._public_url}{REPORTS}/{name}/{due.id}/{self._deliveries.report_secret(due.id)}"
+
+    def _outgoing(self, due: Due, channel: Channel, report_url: str | None = None) -> Outgoing:
         text = due.texts[channel]
         return Outgoing(
             id=due.id,
@@ -224,7 +275,7 @@ class Messenger:
             gender=due.gender,
             code=due.code,
             seconds=max(1, (due.expires_at - self._clock.now()) // 1000),
-            report_url=f"{self._public_url}{REPORTS}/{name}/{due.id}/{due.report_secret}",
+            report_url=report_url,
         )
 
 

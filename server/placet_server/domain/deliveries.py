@@ -7,9 +7,12 @@ Destination and text are erased when the message is carried or over, and the app
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Sequence
 from typing import Final
+
+from msgspec import Struct
 
 from placet_server.domain import messagerows, outbox
 from placet_server.domain.applications import Applications
@@ -52,6 +55,11 @@ _CARRIED_BY: Final = Sql(
     "message_carried_by",
     "UPDATE messages SET channel = ?, gateway = ?, reference = ? WHERE id = ? AND gateway IS NULL",
 )
+_TAKEN: Final = Sql(
+    "message_taken",
+    "UPDATE messages SET status = CASE status WHEN 'sending' THEN 'sent' ELSE status END, channel = ?, gateway = ?,"
+    " reference = ?, due_at = NULL, updated_at = ? WHERE id = ? AND gateway IS NULL",
+)
 _LATER: Final = Sql(
     "message_later",
     "UPDATE messages SET status = 'queued', due_at = ?, tried = ?, reason = ?, updated_at = ?"
@@ -80,6 +88,15 @@ _ERASE: Final = Sql(
     "message_erase", "UPDATE messages SET recipient = ?, sealed = NULL WHERE id = ? AND due_at IS NULL"
 )
 _DROP: Final = Sql("messages_drop", "DELETE FROM messages WHERE id < ? AND sealed IS NULL")
+
+
+class Receipt(Struct, frozen=True, gc=False):
+    """That a gateway took a message; ``reference`` is the gateway's own id."""
+
+    due: Due
+    channel: Channel
+    gateway: str
+    reference: str
 
 
 class Deliveries:
@@ -139,13 +156,17 @@ class Deliveries:
         """Make due what a process that is no more had claimed before now; for the only deliverer, as it begins."""
         await self._store.write(plan(step(_RELEASE, now, now, first_id(now)), guards=0))
 
+    def holds(self, due: Due, until: int, now: int) -> bool:
+        """Whether a message was claimed until then as it was written, and can still be sent."""
+        return until <= due.held_until and now < due.expires_at
+
     async def claim(self, due: Due, until: int, now: int) -> bool:
         """Take a message for one attempt, False when somebody else did or it is over.
 
         It is due again at ``until`` should the attempt, or this process, fail.
         """
         self._fresh.pop(due.id, None)  # what is tried is not as it was written any more
-        if until <= due.held_until and now < due.expires_at:
+        if self.holds(due, until, now):
             return True  # its row was written as claimed
         attempts = due.attempts + (due.held_until > 0)
         if await self._store.write(plan(step(_CLAIM, until, now, due.id, attempts, now))) == 0:
@@ -164,6 +185,18 @@ class Deliveries:
         if not await self._ended(due, "sent", sent, now, channel=channel):
             # A report overtook the answer: the state is known, the way is not.
             await self._store.write(plan(step(_CARRIED_BY, channel, gateway, reference, due.id), guards=0))
+
+    async def taken(self, receipts: Sequence[Receipt], now: int) -> None:
+        """As ``accepted``, of messages that gateways took together at their first attempt."""
+        quiet, heard = [], []
+        for each in receipts:
+            if await self._is_heard(each.due):
+                heard.append(self.accepted(each.due, each.channel, each.gateway, each.reference, now))
+            else:
+                quiet.append(step(_TAKEN, each.channel, each.gateway, each.reference, now, each.due.id))
+        if quiet:
+            await self._store.write(plan(*quiet, guards=0))
+        await asyncio.gather(*heard)
 
     async def later(self, due: Due, at: int, tried: tuple[str, ...], now: int, reason: str = "") -> None:
         """Try again at ``at`` (ms UTC), and none of ``tried`` any more; ``reason`` is for the operator."""
@@ -231,10 +264,21 @@ class Deliveries:
         outbox.announce(self._bus, written)
         return True
 
+    async def _is_heard(self, due: Due) -> bool:
+        """Whether somebody is told what becomes of a message."""
+        try:
+            return bool((await self._applications.by_id(due.application_id)).webhooks)
+        except RefusedError:
+            return False  # its application is gone
+
     def _opened(self, rows: list[Row]) -> list[Due]:
         """Rows as a deliverer needs them, without those that are erased or damaged: one must not stop the others."""
         return [due for row in rows if (due := messagerows.due(self._sealer, row)) is not None]
 
+    def report_secret(self, message_id: str) -> str:
+        """The secret part of the address to which the delivery of a message is reported."""
+        return messagerows.secret(self._sealer, message_id)
+
     def _is_secret(self, message_id: str, secret: str) -> bool:
-        good = messagerows.secret(self._sealer, message_id)
+        good = self.report_secret(message_id)
         return hmac.compare_digest(good.encode(), secret.encode("utf-8", "replace"))

@@ -65,8 +65,8 @@ class MessageInfo(Struct, frozen=True):
 class Due(Struct, frozen=True):
     """A message as its deliverer needs it, with the destination as it is dialled.
 
-    ``tried`` names ``channel:gateway`` pairs that are done with it; ``report_secret`` is the secret part of the address
-    to which its delivery is reported. ``held_until`` (ms UTC) is set while it was claimed for this process as it was written.
+    ``tried`` names ``channel:gateway`` pairs that are done with it. ``held_until`` (ms UTC) is set while it was claimed for
+    this process as it was written.
     """
 
     id: str
@@ -86,7 +86,6 @@ class Due(Struct, frozen=True):
     due_at: int
     created_at: int
     expires_at: int
-    report_secret: str
     held_until: int = 0
     other: Destination | None = None
     channel: Channel | None = None

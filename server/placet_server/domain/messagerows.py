@@ -93,7 +93,6 @@ def add(
 
 
 def fresh(
-    sealer: Sealer,
     caller: Caller,
     message_id: str,
     draft: MessageDraft,
@@ -120,7 +119,6 @@ def fresh(
         due_at=now,
         created_at=now,
         expires_at=draft.expires_at,
-        report_secret=secret(sealer, message_id),
         held_until=held_until,
         other=None if draft.other is None else _dialled(draft.other.kind, draft.other.address),
     )
@@ -202,7 +200,6 @@ def due(sealer: Sealer, row: Row) -> Due | None:
         due_at=due_at or 0,
         created_at=made_at(message_id),
         expires_at=expires_at,
-        report_secret=secret(sealer, message_id),
         other=None if body.other is None else _dialled(*body.other),
         channel=by,
     )

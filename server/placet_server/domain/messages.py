@@ -7,7 +7,9 @@ there is the business of deliverers (``deliveries``).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from placet_server.domain import messagerows
 from placet_server.domain.audit import leaf
@@ -41,7 +43,7 @@ _PAGE: Final = Sql(
 )
 
 
-class Prepared(NamedTuple):
+class Prepared(Struct, frozen=True, gc=False):
     """A message that is ready to be written: the guards of its plan, and its row. All empty when there is none."""
 
     id: str | None
@@ -141,7 +143,7 @@ class Messages:
         held_until = self._deliveries.held_until(now) if draft.send_at is None else 0
         due = None
         if held_until:
-            due = messagerows.fresh(self._sealer, caller, message_id, draft, code_id, now, held_until)
+            due = messagerows.fresh(caller, message_id, draft, code_id, now, held_until)
         add = messagerows.add(self._sealer, caller, message_id, draft, code_id, now, held_until)
         return Prepared(message_id, taken, (add,), due)
 

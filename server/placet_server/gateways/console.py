@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -27,11 +28,17 @@ class ConsoleGateway:
         self.name = name
 
     async def send(self, message: Outgoing) -> Carried:
+        """Print one message."""
+        (carried,) = self.take((message,))
+        return carried
+
+    def take(self, messages: Sequence[Outgoing]) -> Sequence[Carried]:
         """Print channel, destination and text; lines of the text are indented, so that none looks like a head."""
-        body = message.text.replace("\n", "\n    ")
-        sys.stdout.write(f"{message.channel} to {message.to}:\n    {body}\n")
+        for message in messages:
+            body = message.text.replace("\n", "\n    ")
+            sys.stdout.write(f"{message.channel} to {message.to}:\n    {body}\n")
         sys.stdout.flush()
-        return Carried("accepted", message.id)
+        return [Carried("accepted", message.id) for message in messages]
 
     async def close(self) -> None:
         """Nothing is open."""

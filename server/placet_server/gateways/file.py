@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -52,11 +53,42 @@ class FileGateway:
         self._cut = False
 
     async def send(self, message: Outgoing) -> Carried:
-        """Append one line in one write, so that lines of several processes stay whole."""
+        """Append one line."""
+        (carried,) = self.take((message,))
+        return carried
+
+    def take(self, messages: Sequence[Outgoing]) -> Sequence[Carried]:
+        """Append one line each, in one write, so that lines of several processes stay whole."""
         at = datetime.fromtimestamp(self._clock.now() / 1000, UTC).isoformat(timespec="milliseconds")
+        lines = [self._line(message, at.replace("+00:00", "Z")) for message in messages]
+        begun = b"\n" if self._cut else b""
+        try:
+            count = os.write(self._opened(), b"".join((begun, *lines)))
+        except OSError as error:
+            return [Carried("later", reason=f"the file cannot be written: {error.strerror}")] * len(lines)
+        said, whole, end = [], len(begun), len(begun)
+        for message, line in zip(messages, lines, strict=True):
+            end += len(line)
+            if end <= count:
+                whole = end
+                said.append(Carried("accepted", message.id))
+            else:
+                said.append(Carried("later", reason="the disk of the file is full"))
+        if count:
+            self._cut = count != whole  # the next line begins anew
+        return said
+
+    async def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    @staticmethod
+    def _line(message: Outgoing, at: str) -> bytes:
         line = Line(
             message.id,
-            at.replace("+00:00", "Z"),
+            at,
             message.channel,
             message.to,
             message.sender,
@@ -64,21 +96,7 @@ class FileGateway:
             message.language,
             message.gender,
         )
-        written = (b"\n" if self._cut else b"") + msgspec.json.encode(line) + b"\n"
-        try:
-            count = os.write(self._opened(), written)
-        except OSError as error:
-            return Carried("later", reason=f"the file cannot be written: {error.strerror}")
-        self._cut = count < len(written)  # on a disk that is full; the next line begins anew
-        if self._cut:
-            return Carried("later", reason="the disk of the file is full")
-        return Carried("accepted", message.id)
-
-    async def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        return msgspec.json.encode(line) + b"\n"
 
     def _opened(self) -> int:
         if self._file is None:
