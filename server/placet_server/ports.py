@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
+from msgspec import Struct
+
 Value = str | int | bytes | None
 Row = tuple[Any, ...]
 
@@ -32,7 +34,7 @@ class Sql(NamedTuple):
     text: str
 
 
-class Step(NamedTuple):
+class Step(Struct, frozen=True, gc=False):
     """One statement of a plan; ``rows`` is how many rows it must take, None when any number will do."""
 
     sql: Sql
@@ -44,7 +46,7 @@ UrlRule = Callable[[str], str | None]
 """Why the server's way out would not call a URL, by its spelling alone, as a sentence without its end; else None."""
 
 
-class Leaf(NamedTuple):
+class Leaf(Struct, frozen=True, gc=False):
     """One entry of the audit log: when (ms UTC), what happened, the canonical JSON and its RFC 6962 leaf hash."""
 
     at: int
@@ -53,7 +55,7 @@ class Leaf(NamedTuple):
     hash: bytes
 
 
-class Plan(NamedTuple):
+class Plan(Struct, frozen=True, gc=False):
     """What one operation writes, or nothing of it.
 
     The first ``guards`` steps are conditional: each must take exactly one row, otherwise the rest is skipped and

@@ -30,7 +30,7 @@ def hidden_hash(salt: bytes, hidden: dict[str, Any]) -> bytes:
 
 def joined(parts: Iterable[bytes]) -> bytes:
     """Parts with a four-byte big-endian length before each, so that no two lists give the same bytes."""
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return b"".join([len(part).to_bytes(4, "big") + part for part in parts])
 
 
 def _text(value: object, depth: int) -> str:

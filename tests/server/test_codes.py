@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from placet_server.domain.codes import CodeDraft, Issued
-from placet_server.domain.destinations import email
+from placet_server.domain.destinations import Destination, email
 from placet_server.domain.shapes import Shape
 from placet_server.ports import Sql, Step, step
 from placet_server.storage import open_store
@@ -170,7 +170,7 @@ async def test_a_users_code_goes_to_what_the_channel_reaches(tmp_path: Path) -> 
     """For a user the first channel chooses number or address; a match confirms the user; another's code is wrong."""
     async with world(tmp_path) as w:
         issued = await issue(w, None, user=await w.domain.users.ref("default", w.user.tfa_id))
-        assert issued.destination == ("phone", "+15550100")
+        assert issued.destination == Destination("phone", "+15550100")
         other = await w.new_user("5550199")
         assert (await check(w, issued.value, user=other)).outcome == "unknown"
         assert (await check(w, issued.value, user=w.user)).outcome == "matched"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from msgspec import structs
 
 from placet_server.ports import Plan, Sql, StoreUnavailableError, plan, step
 from placet_server.storage import SqliteStore, open_store
@@ -135,7 +136,7 @@ async def test_what_is_written_aside_is_not_run_in_the_loop(
 ) -> None:
     """Plans that write much for nobody leave the loop to callers; all plans keep their order and fail alone."""
     places = Places(store, monkeypatch)
-    aside = [create(name)._replace(aside=True) for name in ("c", "d", "a")]
+    aside = [structs.replace(create(name), aside=True) for name in ("c", "d", "a")]
     plans = [create("a"), create("b"), *aside, create("e"), create("d")]
     assert await asyncio.gather(*(store.write(each) for each in plans)) == [0, 0, 0, 0, 1, 0, 1]
     assert [count for count, _ in places.begun] == [2, 2]

@@ -196,7 +196,7 @@ def spelled(text: str) -> str:
     text = text.strip()
     if "@" in text:
         return text.casefold()
-    return "".join(char for char in text if char.isdecimal()).removeprefix("00")
+    return "".join(filter(str.isdecimal, text)).removeprefix("00")
 
 
 def _time_id(at: int | None) -> str | None:

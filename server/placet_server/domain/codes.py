@@ -144,7 +144,7 @@ class Codes:
         wish = await self._drafting.wish(caller, draft, code_id)
         value = draw(wish.kept.shape, self._entropy) if draft.value is None else own(draft.value)
         if repeatable:
-            wish = wish._replace(kept=structs.replace(wish.kept, value=value))
+            wish = structs.replace(wish, kept=structs.replace(wish.kept, value=value))
         before: tuple[Step, ...] = ()
         if draft.replaces:
             live = (wish.lookup, owner(caller), wish.purpose, now)

@@ -258,7 +258,7 @@ class Credentials(Callers):
             touch,
             step(_DROP_AT, kind.face, previous),
             step(_MOVE, previous, end, kind.face, current),
-            add._replace(rows=1),
+            structs.replace(add, rows=1),
             step(_DROP, credential_id, now),
         ]
 

@@ -6,7 +6,9 @@ All limits are counted under this spelling, so a number written in another dress
 from __future__ import annotations
 
 import unicodedata
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+from msgspec import Struct
 
 from placet_server.domain.handles import SEPARATORS, canonical_email, canonical_phone
 from placet_server.domain.refusals import RefusedError
@@ -30,7 +32,7 @@ _SHOWN: Final = 2
 _DIGITS_MAX: Final = 15
 
 
-class Destination(NamedTuple):
+class Destination(Struct, frozen=True, gc=False):
     """A telephone number in E.164 form (``+34600000000``), or an e-mail address in lower case with an ASCII domain."""
 
     kind: Kind
@@ -102,7 +104,8 @@ def masked(destination: Destination) -> str:
     if destination.kind == "email":
         local, _, domain = destination.address.rpartition("@")
         return f"{local[:1]}***@{domain}"
-    code, national = _country(destination.address[1:]), destination.national
+    code = _country(destination.address[1:])
+    national = destination.address[1 + len(code) :]
     return f"+{code}{'*' * (len(national) - _SHOWN)}{national[-_SHOWN:]}"
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
 from placet_protocol.errors import TextError
 from placet_protocol.text import clean
@@ -39,7 +39,7 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Kept).decode
 
 
-class Wish(NamedTuple):
+class Wish(Struct, frozen=True, gc=False):
     """A code with everything decided: what it is, for whom it is found and counted, what it is bound to."""
 
     kept: Kept
@@ -217,21 +217,20 @@ class Drafting:
         if draft.channels[:1] == ("email",):
             number, address = address, number
         needed = address is not None and any(reaches(channel, address) for channel in draft.channels)
-        return (
-            (number, address if needed else None)
-            if number is not None
-            else (address if needed else None, None)
-        )
+        second = address if needed else None
+        return (second, None) if number is None else (number, second)
 
     async def _reached(
         self, caller: Caller, draft: CodeDraft, destination: Destination, other: Destination | None
     ) -> tuple[Destination, Destination | None, tuple[Channel, ...]]:
         """Where the channels go that may and can; the refusal of the first destination when none does."""
+        if other is None:
+            channels = self._guard.channels(caller, destination, draft.channels)
+            await self._is_factor(caller, draft, destination)
+            return destination, None, channels
         good: dict[Destination, tuple[Channel, ...]] = {}
         refused: list[RefusedError] = []
         for each in (destination, other):
-            if each is None:
-                continue
             try:
                 good[each] = self._guard.channels(caller, each, draft.channels)
                 await self._is_factor(caller, draft, each)

@@ -6,7 +6,9 @@ counter is one row that a conditional statement moves, and a statement that take
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from placet_server.domain import outbox
 from placet_server.domain.audit import leaf
@@ -63,7 +65,7 @@ _DROP: Final = Sql(
 )
 
 
-class Taken(NamedTuple):
+class Taken(Struct, frozen=True, gc=False):
     """One guard of a plan, what it counts, the key of its counter, and whose messages it counts."""
 
     step: Step
@@ -93,12 +95,12 @@ class Guard:
         Raises ``channel_not_allowed``, ``country_not_allowed``, ``not_a_mobile`` and ``no_route``.
         """
         policies = caller.application.policies
-        fitting = tuple(c for c in wanted if (c == "email") == (destination.kind == "email"))
+        fitting = tuple([c for c in wanted if (c == "email") == (destination.kind == "email")])
         if not fitting:
             raise RefusedError(
                 "channel_not_allowed", f"No channel of this message reaches {_article(destination)}."
             )
-        allowed = tuple(c for c in fitting if not policies.code_channels or c in policies.code_channels)
+        allowed = tuple([c for c in fitting if not policies.code_channels or c in policies.code_channels])
         if not allowed:
             raise RefusedError(
                 "channel_not_allowed", f"code.channels allows {', '.join(policies.code_channels)} only."
@@ -110,7 +112,7 @@ class Guard:
             )
         if policies.code_lines == "mobile" and "sms" in allowed:
             allowed = self._without_landline(destination, allowed)
-        routed = tuple(c for c in allowed if self._routes.gateways(c, _route(policies, c)))
+        routed = tuple([c for c in allowed if self._routes.gateways(c, _route(policies, c))])
         if not routed:
             raise RefusedError("no_route", f"No gateway carries {' or '.join(allowed)}.")
         return routed
@@ -163,8 +165,7 @@ class Guard:
             kind = "prefix" if counts else "texts"
             if breaker or limit:
                 block = self._block(caller, kind, destination)
-                hour = self._hour(kind, block, limit, policies, now, breaker)
-                taken.append(hour._replace(to=destination))
+                taken.append(self._hour(kind, block, limit, policies, now, breaker, destination))
         return taken
 
     async def refusal(self, caller: Caller, destination: Destination, taken: Taken, now: int) -> RefusedError:
@@ -204,13 +205,17 @@ class Guard:
         await self._store.write(plan(step(_DROP, now - DAY_MS, now - DAY_MS, now), guards=0))
 
     def _hour(
-        self, kind: str, subject: bytes, limit: int, policies: Policies, now: int, breaker: int = 0
+        self,
+        kind: str,
+        subject: bytes,
+        limit: int,
+        policies: Policies,
+        now: int,
+        breaker: int = 0,
+        to: Destination | None = None,
     ) -> Taken:
-        return Taken(
-            step(_TAKE_HOUR, subject, now, limit, limit, breaker, breaker, policies.code_breaker_percent),
-            kind,
-            subject,
-        )
+        spend = step(_TAKE_HOUR, subject, now, limit, limit, breaker, breaker, policies.code_breaker_percent)
+        return Taken(spend, kind, subject, to)
 
     async def _hold(
         self,
@@ -257,8 +262,8 @@ class Guard:
 
 def _block_limit(policies: Policies, *, counts: bool) -> int:
     """Messages an hour to one block of numbers, 0 for any; texts without a code have a bound of their own, too."""
-    limits = (policies.code_per_prefix, 0 if counts else policies.code_texts_per_prefix)
-    return min((limit for limit in limits if limit), default=0)
+    all_of_them, texts = policies.code_per_prefix, 0 if counts else policies.code_texts_per_prefix
+    return min(all_of_them, texts) if all_of_them and texts else all_of_them or texts
 
 
 def _route(policies: Policies, channel: Channel) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ class Shape(Struct, frozen=True):
             (self.lower, string.ascii_lowercase),
             (self.special, SPECIAL),
         )
-        chosen = "".join(characters for wanted, characters in kinds if wanted) or string.digits
+        chosen = "".join([characters for wanted, characters in kinds if wanted]) or string.digits
         clear = "".join(char for char in chosen if char not in self.confusing) if self.unconfusing else chosen
         return clear if len(clear) >= _LEFT_MIN else chosen
 

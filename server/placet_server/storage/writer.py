@@ -10,7 +10,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 from placet_server.crypto.merkle import Tree, from_bytes, grown, to_bytes
 from placet_server.ports import BrokenPlanError, Leaf, Plan, Step, StoreUnavailableError
@@ -61,6 +61,9 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._execute = (
+            connection.cursor().execute
+        )  # a cursor a statement costs as much as binding its values
         self._broken: str | None = None
         self._reason = ""
         self._until = math.inf
@@ -127,19 +130,21 @@ class Writer:
 
     def _run_together(self, plans: Sequence[Plan]) -> Ran:
         """The fast way: any surprise raises, and the whole batch has to be run again, apart."""
-        execute = self._connection.execute
+        execute = self._execute
         outcomes: list[Outcome] = []
         for plan in plans:
             failed = self._guard(plan)
             outcomes.append(failed)
             if not failed:
                 for step in plan.steps[plan.guards :]:
-                    _take(execute(step.sql.text, step.params).rowcount, step)
+                    taken = execute(step.sql.text, step.params).rowcount
+                    if step.rows is not None and taken != step.rows:
+                        _refuse(step, taken)
         return self._ran(plans, outcomes)
 
     def _run_apart(self, plans: Sequence[Plan]) -> Ran:
         """The careful way: every plan in a savepoint; a bad plan fails alone."""
-        execute = self._connection.execute
+        execute = self._execute
         outcomes: list[Outcome] = []
         for plan in plans:
             execute("SAVEPOINT plan")
@@ -147,7 +152,9 @@ class Writer:
                 failed = self._guard(plan)
                 if not failed:
                     for step in plan.steps[plan.guards :]:
-                        _take(execute(step.sql.text, step.params).rowcount, step)
+                        taken = execute(step.sql.text, step.params).rowcount
+                    if step.rows is not None and taken != step.rows:
+                        _refuse(step, taken)
                 outcomes.append(failed)
             except Exception as error:  # noqa: BLE001 - as in finish
                 _raise_if_unavailable(error)
@@ -158,12 +165,12 @@ class Writer:
 
     def _guard(self, plan: Plan) -> int:
         """Run the guards; the number of the one that took no row, with nothing written, or 0."""
-        execute = self._connection.execute
+        execute = self._execute
         if plan.guards == 1:
             step = plan.steps[0]
             taken = execute(step.sql.text, step.params).rowcount
             if taken > 1:
-                _take(taken, step._replace(rows=1))
+                _refuse(step, taken)
             return 0 if taken else 1
         if plan.guards == 0:
             return 0
@@ -172,7 +179,7 @@ class Writer:
         for number, step in enumerate(plan.steps[: plan.guards], 1):
             taken = execute(step.sql.text, step.params).rowcount
             if taken > 1:
-                _take(taken, step._replace(rows=1))
+                _refuse(step, taken)
             if not taken:
                 failed = number
                 execute("ROLLBACK TO guards")
@@ -232,9 +239,9 @@ class Writer:
             self._reason = engines_name(error)
 
 
-def _take(taken: int, step: Step) -> None:
-    if step.rows is not None and taken != step.rows:
-        raise BrokenPlanError(f"{step.sql.name} took {taken} rows instead of {step.rows}")
+def _refuse(step: Step, taken: int) -> NoReturn:
+    wanted = 1 if step.rows is None else step.rows
+    raise BrokenPlanError(f"{step.sql.name} took {taken} rows instead of {wanted}")
 
 
 def _code(error: Exception) -> int | None:

@@ -7,11 +7,12 @@ import itertools
 import logging
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
+from msgspec import Struct
 
 from placet_server.domain.calllog import Detail, destination_index, person_index
 from placet_server.faces import logged
@@ -42,7 +43,7 @@ _ADD_MANY: Final = Sql("api_log_add_many", _HEAD + ", ".join([_ROW] * _ROWS_A_ST
 Row = tuple[Value, ...]
 
 
-class Noted(NamedTuple):
+class Noted(Struct, frozen=True, gc=False):
     """One call as the gate saw it. Nothing in it has been read or masked yet: that happens when it is written."""
 
     row: Row

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, NoReturn
 
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from placet_protocol.errors import ProtocolError
 from placet_server.domain.limits import RateLimit
@@ -284,7 +284,8 @@ class Gate:
             )
             if foreign:
                 answer = response.body if isinstance(response, web.Response) else None
-                noted = noted._replace(
+                noted = structs.replace(
+                    noted,
                     sent=request.get(SENT),
                     answer=answer if isinstance(answer, bytes) else b"",
                     media=JSON if plainly else response.content_type,
