@@ -140,17 +140,21 @@ class Messenger:
 
     async def _handed(self, dues: Sequence[Due]) -> list[Begun]:
         """Hand over what a local gateway is the first to take; gives the others, and what it did not take."""
+        now = self._clock.now()
+        alike: dict[tuple[str, ...], list[Due]] = {}
+        for due in dues:
+            alike.setdefault((due.application_id, *due.channels, "", *due.texts), []).append(due)
         left: list[Begun] = []
         given: dict[str, list[tuple[Due, Outgoing]]] = {}
-        now = self._clock.now()
-        for due in dues:
-            routes = await self._routes(due)
-            held = self._deliveries.holds(due, self._until(routes, now), now)
-            if held and routes and self._ways.is_local(routes[0][1]):
-                channel, name = routes[0]
-                given.setdefault(name, []).append((due, self._outgoing(due, channel)))
-            else:
-                left.append((due, None))
+        for some in alike.values():
+            routes = await self._routes(some[0])
+            local, until = bool(routes) and self._ways.is_local(routes[0][1]), self._until(routes, now)
+            for due in some:
+                if local and self._deliveries.holds(due, until, now):
+                    channel, name = routes[0]
+                    given.setdefault(name, []).append((due, _outgoing(due, channel, now)))
+                else:
+                    left.append((due, None))
         taken = []
         for name, pairs in given.items():
             said = self._ways.take(name, [outgoing for _, outgoing in pairs])
@@ -202,9 +206,7 @@ class Messenger:
                 break
             if number and not await self._deliveries.is_wanted(due.id):
                 return  # while a gateway was asked, its code ended or its delivery was reported
-            carried = begun or await self._ways.send(
-                name, self._outgoing(due, channel, self._report_url(name, due))
-            )
+            carried = begun or await self._ways.send(name, self._reported(due, channel, name))
             begun = None
             now = self._clock.now()
             if carried.outcome == "accepted":
@@ -257,26 +259,29 @@ class Messenger:
             for name in self._ways.in_turn(channel, named[channel])
         ]
 
-    def _report_url(self, name: str, due: Due) -> str:
-        """Where a gateway's vendor may report the delivery."""
-        return f"{self._public_url}{REPORTS}/{name}/{due.id}/{self._deliveries.report_secret(due.id)}"
+    def _reported(self, due: Due, channel: Channel, name: str) -> Outgoing:
+        """A message for a gateway whose vendor may report the delivery."""
+        secret = self._deliveries.report_secret(due.id)
+        url = f"{self._public_url}{REPORTS}/{name}/{due.id}/{secret}"
+        return _outgoing(due, channel, self._clock.now(), url)
 
-    def _outgoing(self, due: Due, channel: Channel, report_url: str | None = None) -> Outgoing:
-        text = due.texts[channel]
-        return Outgoing(
-            id=due.id,
-            channel=channel,
-            to=due.at(channel).address,
-            text=text.text,
-            subject=text.subject,
-            html=text.html,
-            sender=due.sender,
-            language=due.language,
-            gender=due.gender,
-            code=due.code,
-            seconds=max(1, (due.expires_at - self._clock.now()) // 1000),
-            report_url=report_url,
-        )
+
+def _outgoing(due: Due, channel: Channel, now: int, report_url: str | None = None) -> Outgoing:
+    text = due.texts[channel]
+    return Outgoing(
+        id=due.id,
+        channel=channel,
+        to=due.at(channel).address,
+        text=text.text,
+        subject=text.subject,
+        html=text.html,
+        sender=due.sender,
+        language=due.language,
+        gender=due.gender,
+        code=due.code,
+        seconds=max(1, (due.expires_at - now) // 1000),
+        report_url=report_url,
+    )
 
 
 def _done(tried: Sequence[str], channel: Channel, name: str) -> bool:

@@ -189,8 +189,9 @@ class Deliveries:
     async def taken(self, receipts: Sequence[Receipt], now: int) -> None:
         """As ``accepted``, of messages that gateways took together at their first attempt."""
         quiet, heard = [], []
+        told = {each: await self._is_heard(each) for each in {each.due.application_id for each in receipts}}
         for each in receipts:
-            if await self._is_heard(each.due):
+            if told[each.due.application_id]:
                 heard.append(self.accepted(each.due, each.channel, each.gateway, each.reference, now))
             else:
                 quiet.append(step(_TAKEN, each.channel, each.gateway, each.reference, now, each.due.id))
@@ -264,10 +265,10 @@ class Deliveries:
         outbox.announce(self._bus, written)
         return True
 
-    async def _is_heard(self, due: Due) -> bool:
-        """Whether somebody is told what becomes of a message."""
+    async def _is_heard(self, application_id: str) -> bool:
+        """Whether an application is told what becomes of its messages."""
         try:
-            return bool((await self._applications.by_id(due.application_id)).webhooks)
+            return bool((await self._applications.by_id(application_id)).webhooks)
         except RefusedError:
             return False  # its application is gone
 

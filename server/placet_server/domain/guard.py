@@ -31,10 +31,11 @@ _TAKE_DESTINATION: Final = Sql(
     ON CONFLICT (subject) DO UPDATE SET
         spent = CASE WHEN budgets.counted_from + ? <= excluded.counted_from THEN 1 ELSE budgets.spent + 1 END,
         counted_from = excluded.counted_from,
-        day_spent = CASE WHEN budgets.day_from + ? <= excluded.day_from THEN 1 ELSE budgets.day_spent + 1 END,
-        day_from = CASE WHEN budgets.day_from + ? <= excluded.day_from THEN excluded.day_from ELSE budgets.day_from END
+        day_spent = CASE WHEN budgets.day_from + 86400000 <= excluded.day_from THEN 1 ELSE budgets.day_spent + 1 END,
+        day_from = CASE WHEN budgets.day_from + 86400000 <= excluded.day_from
+            THEN excluded.day_from ELSE budgets.day_from END
     WHERE (budgets.spent < ? OR budgets.counted_from + ? <= excluded.counted_from)
-        AND (budgets.day_spent < ? OR budgets.day_from + ? <= excluded.day_from)
+        AND (budgets.day_spent < ? OR budgets.day_from + 86400000 <= excluded.day_from)
     """,
 )
 _TAKE_HOUR: Final = Sql(
@@ -156,8 +157,8 @@ class Guard:
         subject = self._subject("destination", caller.org, destination.address)
         spend = step(
             _TAKE_DESTINATION,
-            *(subject, now, now, window, DAY_MS, DAY_MS),
-            *(policies.code_per_destination, window, policies.code_per_destination_day, DAY_MS),
+            *(subject, now, now, window),
+            *(policies.code_per_destination, window, policies.code_per_destination_day),
         )
         taken = [Taken(spend, "destination", subject, destination)]
         if destination.kind == "phone":

@@ -6,15 +6,17 @@ import fcntl
 import os
 import sqlite3
 from pathlib import Path
+from typing import Final
 
 from placet_server.storage.errors import StoreRefusedError
 
 _CACHED_STATEMENTS = 512
 
-# Python's sqlite3 binds numbers and texts as they are and asks all else how to adapt it; for bytes and None, which say
-# nothing to that, this takes longer than the binding.
-sqlite3.register_adapter(bytes, bytes)
-sqlite3.register_adapter(type(None), lambda none: none)
+# Python's sqlite3 binds numbers and texts as they are and asks all else how to adapt it. For bytes and None, which say
+# nothing to that, the asking takes three times as long as the binding; these give them as they are.
+_NONE: Final[dict[None, None]] = {}
+sqlite3.register_adapter(bytes, bytes.__bytes__)
+sqlite3.register_adapter(type(None), _NONE.get)
 
 
 class FileLock:
