@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import io
 import os
 import resource
 import secrets
@@ -13,6 +14,9 @@ from typing import Final
 
 _PR_SET_DUMPABLE: Final = 4
 _GC_THRESHOLD: Final = 20_000
+_NO_SECRET: Final = 12
+"""Bytes of a nonce; ids have ten. Every key, secret and salt is longer."""
+_PAGE: Final = 4_096
 
 
 class SystemClock:
@@ -24,15 +28,33 @@ class SystemClock:
 
 
 class SystemEntropy:
-    """The operating system's randomness; it implements ``Entropy``."""
+    """The operating system's randomness; it implements ``Entropy``.
+
+    Ids and nonces, which are no secrets, come out of a page that was asked for at once: a busy server spends a twentieth
+    of its time on asking. No byte is given twice, whichever thread asks, and a forked process begins anew.
+    """
+
+    def __init__(self) -> None:
+        self._page = io.BytesIO()
+        os.register_at_fork(after_in_child=self._forget)
 
     def bytes(self, count: int) -> bytes:
         """That many unpredictable bytes."""
-        return os.urandom(count)
+        if count > _NO_SECRET:
+            return os.urandom(count)
+        taken = self._page.read(count)  # one step for the interpreter: two threads never read the same
+        if len(taken) < count:
+            page = io.BytesIO(os.urandom(_PAGE))
+            taken = page.read(count)
+            self._page = page
+        return taken
 
     def below(self, limit: int) -> int:
         """An unbiased integer from 0 to limit - 1."""
         return secrets.randbelow(limit)
+
+    def _forget(self) -> None:
+        self._page = io.BytesIO()
 
 
 def settle() -> None:
