@@ -22,8 +22,9 @@ REFUSED = Carried("refused", reason="unknown number")
 class Local(RecordingGateway):
     """A gateway that waits for nobody; it says ``said`` of each message, or does as it is told."""
 
-    def __init__(self, *said: Carried | Exception, name: str = "local") -> None:
+    def __init__(self, *said: Carried | Exception, name: str = "local", prefix: str = "") -> None:
         super().__init__(name)
+        self.prefix = prefix
         self.said = said
         self.together: list[int] = []
         self.handed = asyncio.Event()
@@ -36,17 +37,18 @@ class Local(RecordingGateway):
             if isinstance(each, Exception):
                 raise each
         said = [each for each in self.said if isinstance(each, Carried)]
-        return said or [Carried("accepted", f"ref-{message.id}") for message in messages]
+        return said or [Carried("accepted", self.prefix + message.id) for message in messages]
 
 
-async def test_messages_are_handed_over_together(tmp_path: Path) -> None:
+@pytest.mark.parametrize("prefix", ["", "ref-"], ids=["our ids", "ids of its own"])
+async def test_messages_are_handed_over_together(tmp_path: Path, prefix: str) -> None:
     """What is committed together is taken together, and noted as if it had gone one by one."""
-    gateway = Local()
+    gateway = Local(prefix=prefix)
     async with world(tmp_path) as made, post(made, gateway) as desk:
         sent = await asyncio.gather(*(desk.send(numbered(number)) for number in range(250)))
         infos = [await desk.until(each, "sent") for each in sent]
         assert {info.gateway for info in infos} == {"local"}
-        assert {info.reference for info in infos} == {f"ref-{each}" for each in sent}
+        assert {info.reference for info in infos} == {prefix + each for each in sent}
         assert {(info.channel, info.attempts) for info in infos} == {("sms", 1)}
         assert sorted(message.id for message in gateway.sent) == sorted(sent)
         assert 1 < max(gateway.together) <= 100
@@ -92,7 +94,7 @@ async def test_a_code_that_ends_meanwhile_stays_ended(tmp_path: Path) -> None:
         write = made.store.write
 
         async def held(plan: Plan) -> int:
-            if plan.steps[0].sql.name == "message_taken":
+            if plan.steps[0].sql.name == "messages_taken":
                 await taken.wait()
             return await write(plan)
 
@@ -113,7 +115,7 @@ async def test_a_store_that_cannot_note_it_stops_no_other_message(tmp_path: Path
         failures = [StoreUnavailableError("The disk is full.", "full")]
 
         async def failing(plan: Plan) -> int:
-            if plan.steps[0].sql.name == "message_taken" and failures:
+            if plan.steps[0].sql.name == "messages_taken" and failures:
                 raise failures.pop()
             return await write(plan)
 

@@ -56,9 +56,9 @@ _CARRIED_BY: Final = Sql(
     "UPDATE messages SET channel = ?, gateway = ?, reference = ? WHERE id = ? AND gateway IS NULL",
 )
 _TAKEN: Final = Sql(
-    "message_taken",
-    "UPDATE messages SET status = CASE status WHEN 'sending' THEN 'sent' ELSE status END, channel = ?, gateway = ?,"
-    " reference = ?, due_at = NULL, updated_at = ? WHERE id = ? AND gateway IS NULL",
+    "messages_taken",
+    "UPDATE messages SET status = CASE status WHEN 'sending' THEN 'sent' ELSE status END, channel = ?, gateway = ?,"  # noqa: S608 - constant text
+    f" reference = id, due_at = NULL, updated_at = ? WHERE id IN {PLACES} AND gateway IS NULL",
 )
 _LATER: Final = Sql(
     "message_later",
@@ -188,16 +188,20 @@ class Deliveries:
 
     async def taken(self, receipts: Sequence[Receipt], now: int) -> None:
         """As ``accepted``, of messages that gateways took together at their first attempt."""
-        quiet, heard = [], []
         told = {each: await self._is_heard(each) for each in {each.due.application_id for each in receipts}}
+        alike: dict[tuple[Channel, str], list[str]] = {}
+        alone = []
         for each in receipts:
-            if told[each.due.application_id]:
-                heard.append(self.accepted(each.due, each.channel, each.gateway, each.reference, now))
+            if told[each.due.application_id] or each.reference != each.due.id:
+                alone.append(each)
             else:
-                quiet.append(step(_TAKEN, each.channel, each.gateway, each.reference, now, each.due.id))
-        if quiet:
-            await self._store.write(plan(*quiet, guards=0))
-        await asyncio.gather(*heard)
+                alike.setdefault((each.channel, each.gateway), []).append(each.due.id)
+        if alike:
+            steps = [step(_TAKEN, *way, now, *ids) for way, all_of in alike.items() for ids in chunks(all_of)]
+            await self._store.write(plan(*steps, guards=0))
+        await asyncio.gather(
+            *(self.accepted(each.due, each.channel, each.gateway, each.reference, now) for each in alone)
+        )
 
     async def later(self, due: Due, at: int, tried: tuple[str, ...], now: int, reason: str = "") -> None:
         """Try again at ``at`` (ms UTC), and none of ``tried`` any more; ``reason`` is for the operator."""
