@@ -49,9 +49,8 @@ async def audit_check(
         raise RefusedError(
             "invalid_request", f"The state of the check is not understood: {error}."
         ) from error
-    await desk.store.write(
-        plan(guards=0)
-    )  # reads share a snapshot until the next commit; this begins a new one
+    # Reads share a snapshot until the next commit; this begins a new one.
+    await desk.store.write(plan(guards=0))
     checked = await check_part(desk.store, checkpoints, before)
     return {
         "tree": b64encode(to_bytes(checked.tree)).decode(),

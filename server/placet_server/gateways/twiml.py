@@ -81,7 +81,6 @@ def _fill(say: ET.Element, text: str, code: str | None, *, apart: bool) -> None:
         for piece in (code or "") if apart else (code,):
             ET.SubElement(say, "say-as", {"interpret-as": "characters"}).text = piece
             last = ET.SubElement(say, "break", time="400ms")
-            last.tail = (
-                " "  # some of Google's voices do without the tags: then no sign joins the next to a number
-            )
+            # Some of Google's voices do without the tags: then no sign joins the next to a number.
+            last.tail = " "
         last.tail = after

@@ -34,9 +34,8 @@ def mount(gate: Gate, router: web.UrlDispatcher, face: Face, store: Store) -> No
         if gate.closing:
             raise RefusedError("unavailable", "The server is going down.", retry_after=UNAVAILABLE_RETRY)
         await store.row(_READY)
-        await store.write(
-            plan(guards=0)
-        )  # nothing; but a store that has stopped writing must be started again
+        # Writes nothing; but a store that has stopped writing must be started again.
+        await store.write(plan(guards=0))
         return reply(200, Health())
 
     gate.add(
