@@ -179,3 +179,14 @@ async def test_what_is_forbidden_meanwhile_is_not_sent_again(tmp_path: Path) -> 
         w.application = await w.domain.applications.set_policies("Acme", {"code.countries": "+44"}, w.now)
         assert await code_of(_resend(w, new)) == "country_not_allowed"
         assert (await w.domain.codes.get(w.caller, new.id, w.now)).status == "live"
+
+
+async def test_a_number_that_must_be_verified_by_now_is_not_sent_to_again(tmp_path: Path) -> None:
+    """The policy holds for a resend of a user's code, too; a code for a plain number goes on."""
+    async with world(tmp_path) as w:
+        users, plain = await issue(w, None, user=w.user), await issue(w)
+        w.clock.advance(seconds=30)
+        await w.domain.applications.set_policies("Acme", {"code.verified_numbers": "true"}, w.now)
+        w.application = await w.domain.applications.named("Acme")
+        assert await code_of(_resend(w, users)) == "channel_not_allowed"
+        assert (await _resend(w, plain)).channels == ("sms",)

@@ -187,7 +187,7 @@ class Codes:
             raise RefusedError(
                 "too_many_codes", "The last code is still on its way.", retry_after=-(-wait // 1000)
             )
-        kept = await self._drafting.again(caller, kept)
+        kept = await self._drafting.again(caller, kept, old.user_id)
         new = self._ids.new(now)
         value = draw(kept.shape, self._entropy)
         if kept.value is not None:

@@ -111,17 +111,17 @@ class Drafting:
         subject = lookup = None
         if (destination := kept.destination) is not None:
             subject = lookup = codekeys.of_destination(self._sealer, caller.org, destination)
-        if user_id is not None:
-            lookup = codekeys.of_user(self._sealer, UserRef(user_id, caller.org, 0, 0, False))
+        if (user := _ref(caller.org, user_id)) is not None:
+            lookup = codekeys.of_user(self._sealer, user)
         lookup = lookup or codekeys.of_code(self._sealer, code_id)
         purpose = codekeys.of_purpose(self._sealer, kept.purpose)
         return Wish(kept, user_id, lookup, subject or lookup, purpose, ip, tries, left)
 
-    async def again(self, caller: Caller, kept: Kept) -> Kept:
+    async def again(self, caller: Caller, kept: Kept, user_id: str | None) -> Kept:
         """What is kept of a code, by those of its channels that still may and can; raises as ``Codes.issue``."""
         if kept.destination is None or not kept.channels:
             return kept
-        asked = CodeDraft(channels=kept.channels)
+        asked = CodeDraft(channels=kept.channels, user=_ref(caller.org, user_id))
         to, other, channels = await self._reached(caller, asked, kept.destination, kept.other)
         other_address = "" if other is None else other.address
         return structs.replace(
@@ -257,6 +257,11 @@ def own(value: str) -> str:
             "invalid_request", f"A code has {LENGTH_MIN} to {LENGTH_MAX} visible ASCII characters."
         )
     return value
+
+
+def _ref(org: str, user_id: str | None) -> UserRef | None:
+    """A user as codes name them."""
+    return None if user_id is None else UserRef(user_id, org, 0, 0, False)
 
 
 def _clean(name: str, text: str | None, *, newline: bool = False) -> str | None:
