@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from typing import Final
 
 import msgspec
@@ -59,6 +60,7 @@ class Drafting:
         self, sealer: Sealer, users: Users, guard: Guard, messages: Messages, verified: VerifiedNumbers
     ) -> None:
         self._sealer = sealer
+        self._purpose = lru_cache(256)(partial(codekeys.of_purpose, sealer))  # applications have few
         self._users = users
         self._guard = guard
         self._messages = messages
@@ -114,7 +116,7 @@ class Drafting:
         if (user := _ref(caller.org, user_id)) is not None:
             lookup = codekeys.of_user(self._sealer, user)
         lookup = lookup or codekeys.of_code(self._sealer, code_id)
-        purpose = codekeys.of_purpose(self._sealer, kept.purpose)
+        purpose = self._purpose(kept.purpose)
         return Wish(kept, user_id, lookup, subject or lookup, purpose, ip, tries, left)
 
     async def again(self, caller: Caller, kept: Kept, user_id: str | None) -> Kept:

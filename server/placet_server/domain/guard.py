@@ -6,6 +6,7 @@ counter is one row that a conditional statement moves, and a statement that take
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -83,6 +84,7 @@ class Guard:
     ) -> None:
         self._store = store
         self._sealer = sealer
+        self._block = lru_cache(1_024)(self._subject)  # many numbers, few blocks
         self._entropy = entropy
         self._bus = bus
         self._routes = routes
@@ -165,7 +167,7 @@ class Guard:
             breaker, limit = policies.code_breaker if counts else 0, _block_limit(policies, counts=counts)
             kind = "prefix" if counts else "texts"
             if breaker or limit:
-                block = self._block(caller, kind, destination)
+                block = self._block(kind, caller.application.id, destination.prefix)
                 taken.append(self._hour(kind, block, limit, policies, now, breaker, destination))
         return taken
 
@@ -253,9 +255,6 @@ class Guard:
         if not others:
             raise RefusedError("not_a_mobile", "This number is known to be no mobile.")
         return others
-
-    def _block(self, caller: Caller, kind: str, destination: Destination) -> bytes:
-        return self._subject(kind, caller.application.id, destination.prefix)
 
     def _subject(self, kind: str, scope: str, what: str) -> bytes:
         return self._sealer.index("budget", f"{kind} {scope} {what}")

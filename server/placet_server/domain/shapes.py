@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -31,22 +32,24 @@ class Shape(Struct, frozen=True):
     unconfusing: bool = False
     confusing: str = CONFUSING
 
-    def alphabet(self) -> str:
-        """The characters that may occur; digits when no kind was chosen."""
-        kinds = (
-            (self.digits, string.digits),
-            (self.upper, string.ascii_uppercase),
-            (self.lower, string.ascii_lowercase),
-            (self.special, SPECIAL),
-        )
-        chosen = "".join([characters for wanted, characters in kinds if wanted]) or string.digits
-        clear = "".join(char for char in chosen if char not in self.confusing) if self.unconfusing else chosen
-        return clear if len(clear) >= _LEFT_MIN else chosen
+
+@lru_cache(256)
+def alphabet_of(shape: Shape) -> str:
+    """The characters that may occur; digits when no kind was chosen."""
+    kinds = (
+        (shape.digits, string.digits),
+        (shape.upper, string.ascii_uppercase),
+        (shape.lower, string.ascii_lowercase),
+        (shape.special, SPECIAL),
+    )
+    chosen = "".join(characters for wanted, characters in kinds if wanted) or string.digits
+    clear = "".join(char for char in chosen if char not in shape.confusing) if shape.unconfusing else chosen
+    return clear if len(clear) >= _LEFT_MIN else chosen
 
 
 def draw(shape: Shape, entropy: Entropy) -> str:
     """A new code: every text of this shape is equally likely."""
-    alphabet = shape.alphabet()
+    alphabet = alphabet_of(shape)
     base = len(alphabet)
     number = entropy.below(base**shape.length)
     if alphabet == string.digits:
