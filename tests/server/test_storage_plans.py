@@ -112,6 +112,7 @@ async def test_plans_are_written_in_the_order_in_which_they_came(store: SqliteSt
     [
         plan(step(TAKE, b"bad"), step(ADD_OUTBOX, "n000", "conflict")),
         plan(step(TAKE, b"bad"), step(RENAME_ALL, rows=7)),
+        plan(step(TAKE, b"bad"), step(RENAME_ALL, rows=7), step(ADD_OUTBOX, "x", "late")),
         plan(step(TAKE, b"bad"), step(Sql("wrong", "UPDATE nowhere SET a = 1"))),
         plan(step(TAKE, b"bad"), step(ADD_OUTBOX, "x", "\ud800")),
         plan(step(TAKE, b"bad"), step(COUNTER, 1 << 70)),
@@ -120,6 +121,7 @@ async def test_plans_are_written_in_the_order_in_which_they_came(store: SqliteSt
     ids=[
         "conflict",
         "row-count",
+        "row-count-in-the-middle",
         "bad-sql",
         "surrogate",
         "huge-integer",
@@ -130,11 +132,12 @@ async def test_a_broken_plan_fails_alone(store: SqliteStore, bad: Plan) -> None:
     """A plan that fails after its guard is undone whole and told so; all others of its batch are written, in order."""
     await store.write(Plan(tuple(step(ORGANIZATION, name, name) for name in "abc"), guards=0))
     calls = [store.write(create(f"n{number:03}")) for number in range(20)]
-    calls[10:10] = [store.write(bad)]
+    guards = [store.write(plan(step(TAKE, name))) for name in (b"before", b"behind")]
+    calls[10:10] = [guards[0], store.write(bad), guards[1]]
     answers = await asyncio.gather(*calls, return_exceptions=True)
-    assert isinstance(answers.pop(10), BrokenPlanError)
-    assert answers == [0] * 20
-    assert await names(store) == [f"n{number:03}" for number in range(20)]
+    assert isinstance(answers.pop(11), BrokenPlanError)
+    assert answers == [0] * 22
+    assert await names(store) == ["before", "behind", *(f"n{number:03}" for number in range(20))]
     assert len(await store.rows(OUTBOX)) == 20
     assert await check_log(store, []) is None
 

@@ -130,17 +130,7 @@ class Writer:
 
     def _run_together(self, plans: Sequence[Plan]) -> Ran:
         """The fast way: any surprise raises, and the whole batch has to be run again, apart."""
-        execute = self._execute
-        outcomes: list[Outcome] = []
-        for plan in plans:
-            failed = self._guard(plan)
-            outcomes.append(failed)
-            if not failed:
-                for step in plan.steps[plan.guards :]:
-                    taken = execute(step.sql.text, step.params).rowcount
-                    if step.rows is not None and taken != step.rows:
-                        _refuse(step, taken)
-        return self._ran(plans, outcomes)
+        return self._ran(plans, [self._guard(plan) or self._write(plan) for plan in plans])
 
     def _run_apart(self, plans: Sequence[Plan]) -> Ran:
         """The careful way: every plan in a savepoint; a bad plan fails alone."""
@@ -149,19 +139,22 @@ class Writer:
         for plan in plans:
             execute("SAVEPOINT plan")
             try:
-                failed = self._guard(plan)
-                if not failed:
-                    for step in plan.steps[plan.guards :]:
-                        taken = execute(step.sql.text, step.params).rowcount
-                    if step.rows is not None and taken != step.rows:
-                        _refuse(step, taken)
-                outcomes.append(failed)
+                outcomes.append(self._guard(plan) or self._write(plan))
             except Exception as error:  # noqa: BLE001 - as in finish
                 _raise_if_unavailable(error)
                 execute("ROLLBACK TO plan")
                 outcomes.append(BrokenPlanError(f"{type(error).__name__}: {error}"))
             execute("RELEASE plan")
         return self._ran(plans, outcomes)
+
+    def _write(self, plan: Plan) -> int:
+        """Run what stands behind the guards; 0, or an exception."""
+        execute = self._execute
+        for step in plan.steps[plan.guards :]:
+            taken = execute(step.sql.text, step.params).rowcount
+            if step.rows is not None and taken != step.rows:
+                _refuse(step, taken)
+        return 0
 
     def _guard(self, plan: Plan) -> int:
         """Run the guards; the number of the one that took no row, with nothing written, or 0."""
