@@ -68,6 +68,9 @@ class Outgoing(Struct, frozen=True, kw_only=True):
         return self.sender is None or fits_phones(self.sender)
 
 
+Outcome = Literal["accepted", "refused", "later"]
+
+
 class Carried(Struct, frozen=True, gc=False):
     """What a gateway did with a message: took it, refused it for good, or cannot take it now.
 
@@ -75,7 +78,7 @@ class Carried(Struct, frozen=True, gc=False):
     ``unsure``: the message may have left all the same, so that another attempt may be a second message.
     """
 
-    outcome: Literal["accepted", "refused", "later"]
+    outcome: Outcome
     reference: str = ""
     reason: str = ""
     unsure: bool = False
@@ -119,7 +122,12 @@ class Gateway(Protocol):
 
 @runtime_checkable
 class LocalGateway(Protocol):
-    """What a gateway is, too, that waits for nobody: it is handed many messages at once, and no time is kept for it."""
+    """What a gateway is, too, that waits for nobody: it is handed many messages at once, and no time is kept for it.
+
+    ``send`` is still needed: later attempts go one by one.
+    """
+
+    local: Literal[True]
 
     def take(self, messages: Sequence[Outgoing]) -> Sequence[Carried]:
         """Hand these over without waiting; what became of each, in their order."""

@@ -14,8 +14,8 @@ from typing import Final
 
 _PR_SET_DUMPABLE: Final = 4
 _GC_THRESHOLD: Final = 20_000
-_NO_SECRET: Final = 12
-"""Bytes of a nonce; ids have ten. Every key, secret and salt is longer."""
+_NO_SECRET: Final = 10
+"""Bytes of an id. Every nonce, key, secret and salt is longer."""
 _PAGE: Final = 4_096
 
 
@@ -30,8 +30,9 @@ class SystemClock:
 class SystemEntropy:
     """The operating system's randomness; it implements ``Entropy``.
 
-    Ids and nonces, which are no secrets, come out of a page that was asked for at once: a busy server spends a twentieth
-    of its time on asking. No byte is given twice, whichever thread asks, and a forked process begins anew.
+    Ids come out of a page that was asked for at once: under load each asking takes longer than the making of an id. No
+    byte is given twice, whichever thread asks, and a forked process begins anew. A key or a nonce, which may not even be
+    the same in two copies of one machine's memory, is asked for by itself.
     """
 
     def __init__(self) -> None:

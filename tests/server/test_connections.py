@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import web
 
 from placet_server.web.connections import Connections
@@ -105,26 +107,34 @@ async def test_dur_04_stopping_finishes_what_has_begun_and_refuses_what_comes() 
         writer.close()
 
 
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 @pytest.mark.parametrize("turns", range(6))
-async def test_dur_04_what_comes_in_the_moment_of_stopping_is_answered_or_closed(turns: int) -> None:
+def test_dur_04_what_comes_in_the_moment_of_stopping_is_answered_or_closed(
+    turns: int, run: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
     """No connection stays open behind a server that has stopped, in whatever turn of the loop it was taken."""
     late: list[socket.socket] = []
 
-    async def come() -> None:
+    async def come(port: int) -> None:
         with contextlib.suppress(ConnectionRefusedError):
             while True:
                 late.append(socket.create_connection(("127.0.0.1", port), timeout=5))
                 await asyncio.sleep(0)
 
-    async with _serving() as (connections, port):
-        coming = asyncio.create_task(come())
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        await connections.stop()
-        await coming
-        for each in late:
-            with each, contextlib.suppress(ConnectionResetError):
-                assert await asyncio.to_thread(each.recv, 1) == b""
+    async def stopped() -> None:
+        async with _serving() as (connections, port):
+            coming = asyncio.create_task(come(port))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(5):  # none of them has asked for anything
+                await connections.stop()
+            await coming
+            assert late
+            for each in late:
+                with each, contextlib.suppress(ConnectionResetError):
+                    assert await asyncio.to_thread(each.recv, 1) == b""
+
+    run(stopped())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal, cast
 
 import pytest
 
@@ -13,7 +14,7 @@ from placet_server.testing import RecordingGateway
 from support.answering import world
 from support.carrying import outgoing
 from support.gated import logged
-from support.messaging import ANA, numbered, post
+from support.messaging import ANA, MAIL, numbered, post
 
 FULL = Carried("later", reason="no room")
 REFUSED = Carried("refused", reason="unknown number")
@@ -21,6 +22,8 @@ REFUSED = Carried("refused", reason="unknown number")
 
 class Local(RecordingGateway):
     """A gateway that waits for nobody; it says ``said`` of each message, or does as it is told."""
+
+    local: Literal[True] = True
 
     def __init__(self, *said: Carried | Exception, name: str = "local", prefix: str = "") -> None:
         super().__init__(name)
@@ -37,7 +40,7 @@ class Local(RecordingGateway):
             if isinstance(each, Exception):
                 raise each
         said = [each for each in self.said if isinstance(each, Carried)]
-        return said or [Carried("accepted", self.prefix + message.id) for message in messages]
+        return said * len(messages) or [Carried("accepted", self.prefix + message.id) for message in messages]
 
 
 @pytest.mark.parametrize("prefix", ["", "ref-"], ids=["our ids", "ids of its own"])
@@ -57,11 +60,71 @@ async def test_messages_are_handed_over_together(tmp_path: Path, prefix: str) ->
 
 @pytest.mark.parametrize("said", [FULL, REFUSED, ValueError("defect")], ids=["later", "refused", "defect"])
 async def test_what_it_does_not_take_goes_to_the_next_one(tmp_path: Path, said: Carried | Exception) -> None:
-    """It is asked once a round, and what it said counts as from any other gateway."""
+    """It is asked once a round, and what it said counts as from any other gateway, also when it is not the first by then."""
     first, second = Local(said), RecordingGateway("second")
     async with world(tmp_path) as made, post(made, first, second) as desk:
-        info = await desk.until(await desk.send(), "sent")
-        assert (info.gateway, len(first.sent), len(second.sent)) == ("second", 1, 1)
+        sent = await asyncio.gather(*(desk.send(numbered(number)) for number in range(8)))
+        infos = [await desk.until(each, "sent") for each in sent]
+        assert {info.gateway for info in infos} == {"second"}
+        assert (len(first.sent), len(second.sent)) == (8, 8)
+
+
+async def test_two_local_gateways_and_another_one_share_the_work(tmp_path: Path) -> None:
+    """Of messages that are committed together each goes its own way; nobody waits for what the store takes its time for."""
+    texts, mails, calls = Local(name="texts"), Local(FULL, name="mails"), RecordingGateway("calls", "voice")
+    texts.channels, mails.channels = frozenset({"sms"}), frozenset({"email"})
+    noting = asyncio.Event()
+    async with world(tmp_path) as made:
+        write = made.store.write
+
+        async def held(plan: Plan) -> int:
+            if plan.steps[0].sql.name == "messages_taken":
+                await noting.wait()
+            return await write(plan)
+
+        made.domain.deliveries._store.write = held  # type: ignore[method-assign]
+        async with post(made, texts, mails, calls) as desk:
+            text, mail, call = await asyncio.gather(
+                desk.send(numbered(1)), desk.send(MAIL), desk.send(numbered(2), "voice")
+            )
+            assert (await desk.until(call, "sent")).gateway == "calls"
+            assert (await desk.until(mail, "queued", rounds=1)).reason == "mails: no room"
+            assert (await desk.info(text)).status == "sending"
+            noting.set()
+            assert (await desk.until(text, "sent")).gateway == "texts"
+
+
+@pytest.mark.parametrize(
+    "answer", [None, "accepted", Carried("taken"), Carried("accepted", 7)],  # type: ignore[arg-type]  # as a plug-in may
+    ids=["nothing", "a word", "another outcome", "a number"],
+)  # fmt: skip
+async def test_what_is_no_receipt_is_a_defect_of_that_message(answer: Any) -> None:
+    """The others of the hand-over are carried, and by ``send`` such an answer counts the same."""
+
+    class Odd(Local):
+        async def send(self, _message: Outgoing) -> Carried:
+            return cast("Carried", answer)
+
+        def take(self, messages: Sequence[Outgoing]) -> Sequence[Carried]:
+            return [answer, *super().take(messages)[1:]]
+
+    carrier = Carrier(Odd())
+    failed = ("later", "the gateway failed: TypeError", True)
+    said = carrier.take([outgoing(), outgoing()])
+    assert [(each.outcome, each.reason, each.unsure) for each in said] == [failed, ("accepted", "", False)]
+    alone = await carrier.send(outgoing())
+    assert (alone.outcome, alone.reason, alone.unsure) == failed
+
+
+def test_a_stranger_s_method_of_that_name_makes_no_local_gateway() -> None:
+    """Only who says so is handed messages in this way."""
+
+    class Stranger(RecordingGateway):
+        def take(self) -> None:
+            raise AssertionError
+
+    assert not Carrier(Stranger()).is_local
+    assert Carrier(Local()).is_local
 
 
 async def test_what_nobody_takes_is_tried_again_in_time(tmp_path: Path) -> None:
@@ -141,9 +204,9 @@ async def test_what_may_not_pass_reaches_no_local_gateway() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [(ValueError("27182"),), (Carried("accepted"),)], ids=["raises", "one receipt short"]
+    "said", [[ValueError("27182")], [Carried("accepted")] * 2], ids=["raises", "too many receipts"]
 )
-async def test_a_defect_of_a_local_gateway_is_for_later(said: tuple[Carried | Exception, ...]) -> None:
+async def test_a_defect_of_a_local_gateway_is_for_later(said: list[Carried | Exception]) -> None:
     """It may have carried the messages, so another attempt may be a second one."""
     carrier = Carrier(Local(*said))
     answers = carrier.take([outgoing(), outgoing()])

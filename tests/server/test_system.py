@@ -148,21 +148,21 @@ async def test_checkpoints_follow_leaves_and_time(tmp_path: Path) -> None:
     await store.close()
 
 
-def test_no_nonce_is_given_twice() -> None:
+def test_no_id_is_given_twice() -> None:
     """Also where threads ask at once, and where the page that they come out of ends in between."""
     entropy = SystemEntropy()
     with ThreadPoolExecutor(8) as threads:
-        drawn = [*threads.map(lambda _: [entropy.bytes(12) for _ in range(5_000)], range(8))]
-    nonces = [nonce for some in drawn for nonce in some]
-    assert {len(nonce) for nonce in nonces} == {12}
-    assert len(set(nonces)) == 40_000
+        drawn = [*threads.map(lambda _: [entropy.bytes(10) for _ in range(5_000)], range(8))]
+    ids = [each for some in drawn for each in some]
+    assert {len(each) for each in ids} == {10}
+    assert len(set(ids)) == 40_000
 
 
-def test_a_forked_process_gives_no_nonce_of_its_parent() -> None:
+def test_a_forked_process_gives_no_id_of_its_parent() -> None:
     """What the parent has asked for and not given yet is not the child's."""
     code = (
-        "import os; from placet_server.system import SystemEntropy; made = SystemEntropy(); made.bytes(12);"
-        " child = os.fork(); print(made.bytes(12).hex(), flush=True); child and os.waitpid(child, 0)"
+        "import os; from placet_server.system import SystemEntropy; made = SystemEntropy(); made.bytes(10);"
+        " child = os.fork(); print(made.bytes(10).hex(), flush=True); child and os.waitpid(child, 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     one, other = done.stdout.split()

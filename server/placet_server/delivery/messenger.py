@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Final, Protocol, get_args
+from typing import Final, NamedTuple, Protocol, get_args
 
 from placet_server.delivery.turns import Turns, ended
 from placet_server.domain.applications import Applications
@@ -28,11 +28,18 @@ _MARGIN: Final = 2.0
 _PAGE: Final = 200
 _NEXT_PAGE: Final = 0.02
 _UNSURE: Final = "~"
+Given = dict[str, list[tuple[Due, Outgoing]]]
 _TOGETHER: Final = 100
 """So many are handed to a local gateway before others have the event loop."""
 
-Begun = tuple[Due, Carried | None]
-"""A message, and what the first gateway of its round said if that was asked."""
+
+class Begun(NamedTuple):
+    """A message, and what a gateway said of it that was asked already in this round."""
+
+    due: Due
+    channel: Channel | None = None
+    name: str = ""
+    said: Carried | None = None
 
 
 class Ways(Protocol):
@@ -90,6 +97,7 @@ class Messenger:
         self._schedule: Final = tuple(schedule)
         self._grace: Final = grace
         self._busy: Final[dict[str, asyncio.Task[None]]] = {}
+        self._noting: Final[set[asyncio.Task[None]]] = set()
         self._turns: Final = Turns(
             clock, self._take_heard, self._take_due, self._busy, trouble="messages_not_read"
         )
@@ -105,7 +113,7 @@ class Messenger:
         finally:
             end()
             self._deliveries.hold(0)
-            await ended(tuple(self._busy.values()), self._grace)
+            await ended((*self._busy.values(), *self._noting), self._grace)
 
     def stop(self) -> None:
         """Let ``run`` return."""
@@ -125,7 +133,8 @@ class Messenger:
         now = self._clock.now()
         ready = [due for due in dues if due.due_at <= now]
         for start in range(0, len(ready), _TOGETHER):
-            self._take(await self._handed(ready[start : start + _TOGETHER]))
+            left, given = await self._sorted(ready[start : start + _TOGETHER])
+            self._take([*left, *self._handed(given)])
         for due in dues:
             if due.due_at > now:
                 self._turns.look_in((due.due_at - now) / 1000)
@@ -133,47 +142,67 @@ class Messenger:
     async def _take_due(self) -> int | None:
         limit = len(self._busy) + _PAGE
         due = await self._deliveries.due(self._clock.now(), limit)
-        self._take((each, None) for each in due)
+        self._take(map(Begun, due))
         if len(due) == limit and len(self._busy) < AT_ONCE:
             self._turns.look_in(_NEXT_PAGE)
         return await self._deliveries.next_due()
 
-    async def _handed(self, dues: Sequence[Due]) -> list[Begun]:
-        """Hand over what a local gateway is the first to take; gives the others, and what it did not take."""
+    async def _sorted(self, dues: Sequence[Due]) -> tuple[list[Begun], Given]:
+        """What goes its own way, and what a local gateway is to be handed first, by gateway."""
         now = self._clock.now()
+        if len(self._busy) + len(dues) > AT_ONCE:  # what such a gateway does not take would find no place
+            return [*map(Begun, dues)], {}
         alike: dict[tuple[str, ...], list[Due]] = {}
         for due in dues:
             alike.setdefault((due.application_id, *due.channels, "", *due.texts), []).append(due)
         left: list[Begun] = []
-        given: dict[str, list[tuple[Due, Outgoing]]] = {}
+        given: Given = {}
         for some in alike.values():
-            routes = await self._routes(some[0])
+            try:
+                routes = await self._routes(some[0])
+            except StoreUnavailableError:
+                routes = []  # each of them will find out
             local, until = bool(routes) and self._ways.is_local(routes[0][1]), self._until(routes, now)
             for due in some:
                 if local and self._deliveries.holds(due, until, now):
                     channel, name = routes[0]
                     given.setdefault(name, []).append((due, _outgoing(due, channel, now)))
                 else:
-                    left.append((due, None))
-        taken = []
+                    left.append(Begun(due))
+        return left, given
+
+    def _handed(self, given: Given) -> list[Begun]:
+        """Hand each local gateway its messages; gives what it did not take."""
+        left: list[Begun] = []
+        taken: list[Receipt] = []
         for name, pairs in given.items():
             said = self._ways.take(name, [outgoing for _, outgoing in pairs])
             for (due, outgoing), carried in zip(pairs, said, strict=True):
                 if carried.outcome == "accepted":
                     taken.append(Receipt(due, outgoing.channel, name, carried.reference))
                 else:
-                    left.append((due, carried))
-        try:
-            await self._deliveries.taken(taken, self._clock.now())
-        except StoreUnavailableError:  # they are due again when their claims end
-            log.warning("messages_not_noted", extra={"placet_facts": {"messages": len(taken)}})
+                    left.append(Begun(due, outgoing.channel, name, carried))
+        if taken:
+            task = asyncio.create_task(self._note(taken))
+            self._noting.add(task)
+            task.add_done_callback(self._noting.discard)
         return left
 
-    def _take(self, dues: Iterable[Begun]) -> None:
-        for due, begun in dues:
+    async def _note(self, taken: Sequence[Receipt]) -> None:
+        """Write down what was taken; where that fails, it is due again when its claim ends."""
+        try:
+            await self._deliveries.taken(taken, self._clock.now())
+        except StoreUnavailableError:
+            log.warning("messages_not_noted", extra={"placet_facts": {"messages": len(taken)}})
+        except Exception:  # a defect
+            log.exception("messages_not_noted", extra={"placet_facts": {"messages": len(taken)}})
+
+    def _take(self, messages: Iterable[Begun]) -> None:
+        for begun in messages:
+            due = begun.due
             if due.id in self._busy or len(self._busy) >= AT_ONCE:
                 continue
-            task = asyncio.create_task(self._guarded(due, begun))
+            task = asyncio.create_task(self._guarded(begun))
             self._busy[due.id] = task
             task.add_done_callback(partial(self._free, due.id))
 
@@ -182,20 +211,24 @@ class Messenger:
         if len(self._busy) + 1 == AT_ONCE:
             self.wake()
 
-    async def _guarded(self, due: Due, begun: Carried | None) -> None:
+    async def _guarded(self, begun: Begun) -> None:
         """One message's round; whatever goes wrong in it, others go on, and it is due again when its claim ends."""
         try:
-            await self._carry(due, begun)
+            await self._carry(begun)
         except StoreUnavailableError:
-            log.warning("message_not_noted", extra={"placet_facts": {"message": due.id}})
+            log.warning("message_not_noted", extra={"placet_facts": {"message": begun.due.id}})
         except Exception:  # a defect
-            log.exception("message_not_carried", extra={"placet_facts": {"message": due.id}})
+            log.exception("message_not_carried", extra={"placet_facts": {"message": begun.due.id}})
 
-    async def _carry(self, due: Due, begun: Carried | None) -> None:
-        """Try every route that is left, in order, until one takes the message; ``begun`` is what the first one said."""
+    async def _carry(self, begun: Begun) -> None:
+        """Try every route that is left, in order, until one takes the message; ``said`` is what the first one answered."""
+        due, said = begun.due, begun.said
         routes = [route for route in await self._routes(due) if not _done(due.tried, *route)]
         now = self._clock.now()
-        if begun is None and not await self._deliveries.claim(due, self._until(routes, now), now):
+        if begun.channel is not None:
+            asked = (begun.channel, begun.name)  # wherever it would stand by now
+            routes = [asked, *(route for route in routes if route != asked)]
+        elif not await self._deliveries.claim(due, self._until(routes, now), now):
             return
         if not routes:
             await self._deliveries.failed(due, "No gateway carries it any more.", now)
@@ -206,8 +239,8 @@ class Messenger:
                 break
             if number and not await self._deliveries.is_wanted(due.id):
                 return  # while a gateway was asked, its code ended or its delivery was reported
-            carried = begun or await self._ways.send(name, self._reported(due, channel, name))
-            begun = None
+            carried = said or await self._ways.send(name, self._reported(due, channel, name))
+            said = None
             now = self._clock.now()
             if carried.outcome == "accepted":
                 await self._deliveries.accepted(due, channel, name, carried.reference, now)

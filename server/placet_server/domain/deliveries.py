@@ -1,7 +1,7 @@
 """Messages in the hands of deliverers: what is still to be sent, what gateways said, what became of it.
 
-A deliverer claims a row, hands it to a gateway and writes down the answer; each of these is one conditional write, so
-of two deliverers one acts, and a restart loses nothing. What is fresh is handed over in memory and not read back.
+A deliverer claims a row, hands it to a gateway and writes down the answer. A claim and an answer are conditional writes,
+so of two deliverers one acts, and a restart loses nothing. What is fresh is handed over in memory and not read back.
 Destination and text are erased when the message is carried or over, and the application is told of each new state.
 """
 
@@ -53,12 +53,12 @@ _ACCEPTED: Final = Sql(
 )
 _CARRIED_BY: Final = Sql(
     "message_carried_by",
-    "UPDATE messages SET channel = ?, gateway = ?, reference = ? WHERE id = ? AND gateway IS NULL",
+    "UPDATE messages SET channel = ?, gateway = ?, reference = ? WHERE id = ? AND gateway IS NULL AND status <> 'queued'",
 )
 _TAKEN: Final = Sql(
     "messages_taken",
     "UPDATE messages SET status = CASE status WHEN 'sending' THEN 'sent' ELSE status END, channel = ?, gateway = ?,"  # noqa: S608 - constant text
-    f" reference = id, due_at = NULL, updated_at = ? WHERE id IN {PLACES} AND gateway IS NULL",
+    f" reference = id, due_at = NULL, updated_at = ? WHERE id IN {PLACES} AND gateway IS NULL AND status <> 'queued'",
 )
 _LATER: Final = Sql(
     "message_later",
@@ -196,12 +196,12 @@ class Deliveries:
                 alone.append(each)
             else:
                 alike.setdefault((each.channel, each.gateway), []).append(each.due.id)
+        writes = [self.accepted(each.due, each.channel, each.gateway, each.reference, now) for each in alone]
         if alike:
             steps = [step(_TAKEN, *way, now, *ids) for way, all_of in alike.items() for ids in chunks(all_of)]
-            await self._store.write(plan(*steps, guards=0))
-        await asyncio.gather(
-            *(self.accepted(each.due, each.channel, each.gateway, each.reference, now) for each in alone)
-        )
+            await asyncio.gather(self._store.write(plan(*steps, guards=0)), *writes)
+        else:
+            await asyncio.gather(*writes)
 
     async def later(self, due: Due, at: int, tried: tuple[str, ...], now: int, reason: str = "") -> None:
         """Try again at ``at`` (ms UTC), and none of ``tried`` any more; ``reason`` is for the operator."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, get_args
 
 from msgspec import Struct, structs
 
@@ -15,6 +15,7 @@ from placet_server.plugin import (
     ExchangeError,
     Gateway,
     LocalGateway,
+    Outcome,
     Outgoing,
     Report,
     ReportedState,
@@ -37,6 +38,7 @@ _EMAIL: Final = re.compile(
 )
 # C0 without the line feed, DEL, C1, and halves of surrogate pairs: no channel carries them, and some end a field.
 _CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_OUTCOMES: Final = get_args(Outcome)
 _SHORTEST_SECRET: Final = 4
 _SLACK: Final = 0.4
 """Seconds behind the deadline that a gateway has to clean up, before its clean-up is ended, too."""
@@ -77,7 +79,7 @@ class Carrier:
         self.channels: Final = gateway.channels if channels is None else gateway.channels & channels
         self.counts: Final = Counts()
         self._gateway: Final = gateway
-        self._local: Final = gateway if isinstance(gateway, LocalGateway) else None
+        self._local: Final = gateway if isinstance(gateway, LocalGateway) and gateway.local is True else None
         self.deadline: Final = timeout
         self._places: Final = asyncio.Semaphore(at_once)
         self._secrets: Final = tuple(secrets)
@@ -171,6 +173,8 @@ class Carrier:
 
     def _told(self, carried: Carried, message: Outgoing) -> Carried:
         """A receipt as the server keeps it, counted."""
+        if not _is_sound(carried):
+            carried = _failed(TypeError())
         if carried.reason or carried.reference != message.id:
             carried = Carried(
                 carried.outcome,
@@ -241,6 +245,14 @@ def _with_plain_lines(message: Outgoing) -> Outgoing:
     if "\r\n" in message.text:
         return structs.replace(message, text=message.text.replace("\r\n", "\n"))
     return message
+
+
+def _is_sound(carried: object) -> bool:
+    """Whether a gateway's answer is a receipt: a stranger's code may give anything."""
+    if not isinstance(carried, Carried):
+        return False
+    outcome, reference, reason, _ = structs.astuple(carried)
+    return isinstance(reference, str) and isinstance(reason, str) and outcome in _OUTCOMES
 
 
 def _failed(error: Exception) -> Carried:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -23,6 +23,7 @@ class ConsoleGateway:
 
     settings = ConsoleSettings
     channels = _ALL
+    local: Literal[True] = True
 
     def __init__(self, name: str, _settings: ConsoleSettings, _kit: GatewayKit) -> None:
         self.name = name

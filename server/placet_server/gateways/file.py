@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -44,6 +44,7 @@ class FileGateway:
 
     settings = FileSettings
     channels: frozenset[Channel] = frozenset({"sms", "voice", "email", "whatsapp"})
+    local: Literal[True] = True
 
     def __init__(self, name: str, settings: FileSettings, kit: GatewayKit) -> None:
         self.name = name

@@ -57,11 +57,19 @@ class Connections:
         """Take no more connections, let begun requests finish within the drain time, then close what is left."""
         if self._listener.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._listener)
-        # What was taken is known by then: aiohttp would neither answer nor close what it does not know, and asyncio
-        # loses what it took in the turn in which the socket is closed (before Python 3.12).
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
+        # asyncio loses what it takes in the turn in which the socket is closed (before Python 3.12).
+        await _turns()
+        for site in tuple(self._runner.sites):
+            await site.stop()
+        # aiohttp neither answers nor closes what it does not know yet, and waits long for what has just come.
+        await _turns()
         await self._runner.cleanup()
+
+
+async def _turns() -> None:
+    """Let every connection that was taken become known, and begin to be read."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 class _Runner(web.AppRunner):
