@@ -162,7 +162,7 @@ def test_a_forked_process_gives_no_id_of_its_parent() -> None:
     """What the parent has asked for and not given yet is not the child's."""
     code = (
         "import os; from placet_server.system import SystemEntropy; made = SystemEntropy(); made.bytes(10);"
-        " child = os.fork(); print(made.bytes(10).hex(), flush=True); child and os.waitpid(child, 0)"
+        " child = os.fork(); os.write(1, made.bytes(10).hex().encode() + b'\\n'); child and os.waitpid(child, 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     one, other = done.stdout.split()
