@@ -48,9 +48,8 @@ def _wait_for_hang_up() -> None:
     gone = select.poll()
     gone.register(sys.__stdin__ or 0, 0)  # nothing but what is always told: hang-up and error
     gone.poll()
-    os._exit(
-        128 + signal.SIGHUP
-    )  # the loop may wait for a writer that is no more; the vault is safe at any time
+    # The loop may wait for a writer that is no more, so nothing is asked of it; the vault is safe at any time.
+    os._exit(128 + signal.SIGHUP)
 
 
 def mend_size(app: App[None]) -> None:

@@ -28,9 +28,11 @@ _MARGIN: Final = 2.0
 _PAGE: Final = 200
 _NEXT_PAGE: Final = 0.02
 _UNSURE: Final = "~"
-Given = dict[str, list[tuple[Due, Outgoing]]]
 _TOGETHER: Final = 100
 """So many are handed to a local gateway before others have the event loop."""
+
+Given = dict[str, list[tuple[Due, Outgoing]]]
+"""By the name of a local gateway, what it is to be handed."""
 
 
 class Begun(NamedTuple):

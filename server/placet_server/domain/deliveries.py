@@ -53,7 +53,7 @@ _ACCEPTED: Final = Sql(
 )
 _CARRIED_BY: Final = Sql(
     "message_carried_by",
-    "UPDATE messages SET channel = ?, gateway = ?, reference = ? WHERE id = ? AND gateway IS NULL AND status <> 'queued'",
+    "UPDATE messages SET channel = ?, gateway = ?, reference = ? WHERE id = ? AND gateway IS NULL",
 )
 _TAKEN: Final = Sql(
     "messages_taken",

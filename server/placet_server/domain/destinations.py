@@ -72,9 +72,8 @@ def phone(text: str, country_code: str | int | None = None) -> Destination:
     if country_code is None:
         country_code, text = _split(text)
         if not text.startswith("0") and _SHORTEST <= len(text) <= _DIGITS_MAX - len(country_code):
-            return Destination(
-                "phone", f"+{country_code}{text}"
-            )  # as canonical_phone would say, in half the time
+            # As canonical_phone would say, in half the time.
+            return Destination("phone", f"+{country_code}{text}")
     try:
         code, national = canonical_phone(country_code, text)
     except RefusedError as error:

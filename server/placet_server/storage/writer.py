@@ -61,9 +61,8 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._execute = (
-            connection.cursor().execute
-        )  # a cursor a statement costs as much as binding its values
+        # One cursor stays: to make one for each statement costs as much as binding its values.
+        self._execute = connection.cursor().execute
         self._broken: str | None = None
         self._reason = ""
         self._until = math.inf
