@@ -80,6 +80,10 @@ class Store(Protocol):
         """
         ...
 
+    async def lull(self) -> None:
+        """Wait until this process has little to do: what nobody waits for is best done while callers wait for the disk."""
+        ...
+
     async def row(self, sql: Sql, params: tuple[Value, ...] = ()) -> Row | None:
         """The first row of a query, or None."""
         ...

@@ -39,6 +39,9 @@ class Refusing:
         self.taken += sum(len(step.params) // COLUMNS for step in plan.steps)
         return 0
 
+    async def lull(self) -> None:
+        pass
+
     async def row(self, sql: Sql, params: tuple[Value, ...] = ()) -> Row | None:
         raise NotImplementedError
 

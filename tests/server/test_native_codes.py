@@ -152,8 +152,8 @@ async def test_otp_09_resending_ends_the_old_code(shop: OneCode) -> None:
         status, again = await shop("POST", f"/v1/codes/{sent[-1]['id']}/resend")
         assert (status, again["tries_left"], again["purpose"]) == (201, 4, "login"), again
         assert again["id"] != sent[-1]["id"]
+        last = await shop.carried(again)
         sent.append(again)
-    last = await shop.carried(sent[-1])
     answer = (await shop.check(made["id"], first, purpose="login"))[1]
     assert (answer["matched"], answer["outcome"]) == (False, "expired")
     assert (await shop("GET", f"/v1/codes/{made['id']}"))[1]["status"] == "replaced"

@@ -39,9 +39,9 @@ def batches_of(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> list[int]
     sizes: list[int] = []
     finish = store._writer.finish
 
-    def noted(plans: list[Plan], ran: Ran | Exception | None) -> list[int | Exception]:
+    def noted(plans: list[Plan], ran: Ran | Exception | None, aside: list[Plan]) -> list[int | Exception]:
         sizes.append(len(plans))
-        return finish(plans, ran)
+        return finish(plans, ran, aside)
 
     monkeypatch.setattr(store._writer, "finish", noted)
     return sizes

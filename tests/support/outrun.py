@@ -33,6 +33,10 @@ class OutrunStore:
         assert not late or failed == 1, "the rival changed nothing that this plan looks at"
         return failed
 
+    async def lull(self) -> None:
+        """Wait until little is to be done."""
+        await self._store.lull()
+
     async def row(self, sql: Sql, params: tuple[Value, ...] = ()) -> Row | None:
         """The first row of a query."""
         return await self._store.row(sql, params)

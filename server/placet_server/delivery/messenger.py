@@ -101,7 +101,12 @@ class Messenger:
         self._busy: Final[dict[str, asyncio.Task[None]]] = {}
         self._noting: Final[set[asyncio.Task[None]]] = set()
         self._turns: Final = Turns(
-            clock, self._take_heard, self._take_due, self._busy, trouble="messages_not_read"
+            clock,
+            self._take_heard,
+            self._take_due,
+            self._busy,
+            trouble="messages_not_read",
+            before=deliveries.lull,
         )
 
     async def run(self) -> None:

@@ -21,8 +21,8 @@ class Turns:
 
     Each turn gives ``take`` the ids that were heard since the last one, often none. When it is time for the table,
     ``look`` takes what is due and answers when the next row is, in ms UTC, None when none is left. ``busy`` is what is
-    under way. ``idle`` (seconds) bounds how long a lost wake-up can matter. What fails is logged as ``trouble``, and
-    the table looked into a second later: it has all the rows.
+    under way. ``idle`` (seconds) bounds how long a lost wake-up can matter; each turn waits for ``before``. What fails
+    is logged as ``trouble``, and the table looked into a second later: it has all the rows.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Turns:
         *,
         trouble: str,
         idle: float = 30.0,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._clock: Final = clock
         self._take: Final = take
@@ -41,6 +42,7 @@ class Turns:
         self._busy: Final = busy
         self._idle: Final = idle
         self._trouble: Final = trouble
+        self._before: Final = before or _at_once
         self._wake = asyncio.Event()
         self._heard: list[str] = []
         self._look_at = 0.0  # by the loop's clock
@@ -75,6 +77,7 @@ class Turns:
         self._wake.clear()
         loop = asyncio.get_running_loop()
         try:
+            await self._before()
             heard, self._heard = self._heard, []
             await self._take(heard)
             if loop.time() >= self._look_at:
@@ -93,6 +96,10 @@ class Turns:
                 await self._wake.wait()
         except TimeoutError:
             return
+
+
+async def _at_once() -> None:
+    """Wait for nothing."""
 
 
 async def ended(tasks: Collection[asyncio.Task[None]], grace: float) -> None:

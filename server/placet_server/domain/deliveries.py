@@ -127,6 +127,10 @@ class Deliveries:
         """Take a message that was written as claimed: who sends it need not read and open its row again."""
         self._fresh[due.id] = due
 
+    async def lull(self) -> None:
+        """Wait until callers wait for the disk, not for this process: nobody waits for a delivery."""
+        await self._store.lull()
+
     async def due(self, now: int, limit: int = 100) -> list[Due]:
         """What should be sent by now, longest due first."""
         rows = await self._store.rows(_DUE, (now, limit))

@@ -6,7 +6,7 @@ counter is one row that a conditional statement moves, and a statement that take
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from msgspec import Struct
@@ -22,6 +22,8 @@ from placet_server.ports import Bus, Channel, Entropy, PhoneBook, Routes, Sealer
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
+_NEAR: Final = 8
+"""Bytes in which the keys of neighbours agree."""
 
 # The short window ends with a pause, the day by the clock of its first message: no ten minutes hold more than allowed.
 _TAKE_DESTINATION: Final = Sql(
@@ -84,7 +86,9 @@ class Guard:
     ) -> None:
         self._store = store
         self._sealer = sealer
-        self._block = lru_cache(1_024)(self._subject)  # many numbers, few blocks
+        # Many numbers, few blocks and applications.
+        self._block = lru_cache(1_024)(partial(self._subject, "block"))
+        self._whose = lru_cache(256)(partial(self._subject, "whose"))
         self._entropy = entropy
         self._bus = bus
         self._routes = routes
@@ -156,7 +160,9 @@ class Guard:
         """The guards that count one message to this destination, and to numbers like it."""
         policies = caller.application.policies
         window = policies.code_window * 1000
-        subject = self._subject("destination", caller.org, destination.address)
+        # The counters of a number and of its block begin alike, so that they stand on one page of the file.
+        block = self._block(caller.org, destination.prefix) if destination.kind == "phone" else b""
+        subject = block[:_NEAR] + self._subject("destination", caller.org, destination.address)
         spend = step(
             _TAKE_DESTINATION,
             *(subject, now, now, window),
@@ -167,8 +173,8 @@ class Guard:
             breaker, limit = policies.code_breaker if counts else 0, _block_limit(policies, counts=counts)
             kind = "prefix" if counts else "texts"
             if breaker or limit:
-                block = self._block(kind, caller.application.id, destination.prefix)
-                taken.append(self._hour(kind, block, limit, policies, now, breaker, destination))
+                counter = block + self._whose(kind, caller.application.id)
+                taken.append(self._hour(kind, counter, limit, policies, now, breaker, destination))
         return taken
 
     async def refusal(self, caller: Caller, destination: Destination, taken: Taken, now: int) -> RefusedError:

@@ -11,6 +11,8 @@ from typing import Final
 from placet_server.storage.errors import StoreRefusedError
 
 _CACHED_STATEMENTS = 512
+_CACHE_KIB: Final = 16_384
+"""Counters and indexes of hashes are written all over the file: with SQLite's 2 MiB every code read pages again."""
 
 # Python's sqlite3 binds numbers and texts as they are and asks all else how to adapt it. For bytes and None, which say
 # nothing to that, the asking takes three times as long as the binding; these give them as they are.
@@ -69,6 +71,9 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
+        # A statement of many rows keeps what it changes until it ends; without this in a file outside the data folder.
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         connection.close()

@@ -1,7 +1,7 @@
 """Gathers the write plans of many callers and commits them together; reads beside it.
 
-There is no timer: while one batch is on its way to the disk the next one gathers, and all that was asked in one turn of
-the loop goes together, so batches grow under load and a single caller waits for nobody.
+There is no timer: a batch gathers while another is on its way to the disk, and for as long as each of the loop's turns
+brings more. So batches grow under load, and a single caller waits for some turns in which nothing happens.
 
 The statements of a batch run in the event loop's own thread and its commit in another: a statement takes microseconds,
 and a second thread that runs statements fights with the loop for the interpreter at each of them, which costs more than
@@ -29,6 +29,17 @@ _MAX_WAITING: Final = 10_000
 _STEPS_A_BATCH: Final = 512
 """After so many statements a batch is closed, so that the loop is back at its calls after a few milliseconds."""
 
+_ENOUGH: Final = 128
+"""So many plans wait for no more."""
+_QUIET: Final = 3
+"""Turns of the loop without a new plan, after which a batch waits for no more.
+
+A commit gives the interpreter to the other thread twice. While that thread asks for it, it is woken each time that the
+loop lets go of it for a moment, dozens of times, which costs the loop more than the statements of a small batch.
+"""
+_PATIENCE: Final = 0.02
+"""Seconds after which a batch waits for no more, however many turns bring more."""
+
 _Waiting = list[tuple[Plan, asyncio.Future[int]]]
 
 
@@ -44,7 +55,11 @@ class SqliteStore:
         self._thread = thread
         self._loop = asyncio.get_running_loop()
         self._waiting: _Waiting = []
+        self._aside: _Waiting = []
+        self._lulled: list[asyncio.Future[None]] = []
         self._busy = False
+        self._gathers_until = 0.0  # by the loop's clock
+        self._committing = False
         self.plans = 0
         """Plans taken since the start; divided by ``commits`` it says how well callers share the disk."""
         self.commits = 0
@@ -74,15 +89,23 @@ class SqliteStore:
         """
         if self._closed:
             raise StoreUnavailableError("The store is closed.", "closed")
-        if len(self._waiting) >= _MAX_WAITING:
+        waiting = self._aside if plan.aside else self._waiting
+        if len(waiting) >= _MAX_WAITING:
             raise StoreUnavailableError("Too many writes are waiting.", "crowded")
         future: asyncio.Future[int] = self._loop.create_future()
-        self._waiting.append((plan, future))
-        if not self._busy:
-            self._busy = True
-            self._drained.clear()
-            self._loop.call_soon(self._start)
+        waiting.append((plan, future))
+        self._wake()
         return await future
+
+    async def lull(self) -> None:
+        """Wait until the loop has little to do: all that waited is on its way to the disk, or nobody writes."""
+        await asyncio.sleep(0)  # who calls this again and again lets others have their turn
+        if self._closed or (self._committing and not self._waiting):
+            return
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._lulled.append(future)
+        self._wake()
+        await future
 
     async def row(self, sql: Sql, params: tuple[Value, ...] = ()) -> Row | None:
         """The first row of a query over what is committed, or None."""
@@ -129,39 +152,65 @@ class SqliteStore:
             self._reading = False
             self._reader.execute("COMMIT")
 
+    def _wake(self) -> None:
+        if not self._busy:
+            self._busy = True
+            self._drained.clear()
+            self._gathers_until = self._loop.time() + _PATIENCE
+            self._gather()
+
+    def _rest(self) -> None:
+        self._busy = False
+        self._drained.set()
+
+    def _gather(self, seen: int = 0, quiet: int = 0) -> None:
+        """Start the next batch when enough waits or waited for long, or when turns of the loop brought nothing."""
+        count = len(self._waiting)
+        quiet = quiet + 1 if count == seen else 0
+        if quiet >= _QUIET or count >= _ENOUGH or self._loop.time() >= self._gathers_until:
+            self._start()
+        else:
+            self._loop.call_soon(self._gather, count, quiet)
+
     def _start(self) -> None:
-        """Run what waits as one batch, and have it committed."""
+        """Run what waits as one batch, and have it committed, with one plan of those aside."""
         batch = self._next_batch()
-        self.plans += len(batch)
-        self.commits += 1
-        plans = [plan for plan, _ in batch]
-        ran = None if plans[0].aside else self._writer.begin(plans)
-        self._thread.submit(self._commit, batch, plans, ran)
+        aside, self._aside = self._aside[:1], self._aside[1:]
+        self._committing = bool(batch or aside)
+        if self._committing:
+            self.plans += len(batch) + len(aside)
+            self.commits += 1
+            plans = [plan for plan, _ in batch]
+            ran = self._writer.begin(plans) if plans else None
+            self._thread.submit(self._commit, batch + aside, plans, ran, [plan for plan, _ in aside])
+        else:
+            self._rest()
+        lulled, self._lulled = self._lulled, []
+        for each in lulled:
+            if not each.done():  # its caller was cancelled
+                each.set_result(None)
 
     def _next_batch(self) -> _Waiting:
-        """The next plans for the loop, or one that is aside."""
+        """The next plans for the loop."""
         count = steps = 0
         for plan, _ in self._waiting:
-            if count and (plan.aside or steps >= _STEPS_A_BATCH):
+            if steps >= _STEPS_A_BATCH:
                 break
             count += 1
-            steps += _STEPS_A_BATCH if plan.aside else len(plan.steps)
+            steps += len(plan.steps)
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         return batch
 
-    def _commit(self, batch: _Waiting, plans: list[Plan], ran: Ran | Exception | None) -> None:
+    def _commit(
+        self, batch: _Waiting, plans: list[Plan], ran: Ran | Exception | None, aside: list[Plan]
+    ) -> None:
         """In the other thread: one hand-over there and one back for the whole batch."""
-        outcomes = self._writer.finish(plans, ran)
+        outcomes = self._writer.finish(plans, ran, aside)
         self._loop.call_soon_threadsafe(self._finish, batch, outcomes)
 
     def _finish(self, batch: _Waiting, outcomes: list[Outcome]) -> None:
+        self._committing = False
         self._end_reading()
-        # No await between the look at the list and the flag: a plan that came in between would wait for ever.
-        if self._waiting:
-            self._loop.call_soon(self._start)
-        else:
-            self._busy = False
-            self._drained.set()
         for (_, future), outcome in zip(batch, outcomes, strict=True):
             if future.done():  # its caller was cancelled
                 continue
@@ -169,6 +218,12 @@ class SqliteStore:
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
+        # No await between the look at the lists and the flag: a plan that came in between would wait for ever.
+        if self._waiting or self._aside or self._lulled:
+            self._gathers_until = self._loop.time() + _PATIENCE
+            self._gather()
+        else:
+            self._rest()
 
     def _unreadable(self, error: sqlite3.Error) -> Exception:
         """A wrong statement stays the defect it is; everything else means that the store cannot answer now."""

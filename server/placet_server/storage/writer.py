@@ -82,30 +82,37 @@ class Writer:
         self._until = time.perf_counter() + _BEGIN_SECONDS
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            return self._run_together(plans)
+            return self._run_together(self._tree, plans)
         except Exception as error:  # noqa: BLE001 - whatever it is, other callers' plans are in this batch
             return error
 
-    def finish(self, plans: Sequence[Plan], ran: Ran | Exception | None) -> list[Outcome]:
-        """Commit what was begun and answer one outcome each; never raises.
+    def finish(
+        self, plans: Sequence[Plan], ran: Ran | Exception | None, aside: Sequence[Plan] = ()
+    ) -> list[Outcome]:
+        """Commit what was begun and what is to be written aside, and answer one outcome each; never raises.
 
-        Plans that were not begun, or for which ``begin`` failed, are run here and take the time that they need.
+        Plans that were not begun, or for which ``begin`` failed, are run here and take the time that they need. For
+        want of room what is aside is left out.
         """
         if self._broken is not None:
-            return [StoreUnavailableError(self._broken, self._reason) for _ in plans]
+            return _refused((*plans, *aside), self._broken, self._reason)
         self._until = math.inf
         try:
             try:
-                return self._commit(ran if isinstance(ran, Ran) else self._run_here(plans, ran))
+                if not isinstance(ran, Ran):
+                    ran = self._run_here(plans, ran)
+                return self._commit(ran, self._run_together(ran.tree, aside))
             except Exception as error:  # noqa: BLE001 - whatever a driver makes of bad parameters, only one plan may fail
                 self._roll_back()
+                # Perhaps there is too little room for what is aside, and enough for the callers.
+                if aside and _code(error) in _DISK_TROUBLE:
+                    return [*self.finish(plans, None), *_refused(aside, *_now(error))]
                 _raise_if_unavailable(error)
                 self._begin_patiently()
-                return self._commit(self._run_apart(plans))
+                return self._commit(self._run_apart((*plans, *aside)))
         except Exception as error:  # noqa: BLE001 - the callers of all plans are waiting for an answer
             self._give_up(error)
-            text, reason = f"The store cannot write now: {error}", engines_name(error)
-            return [StoreUnavailableError(text, reason) for _ in plans]
+            return _refused((*plans, *aside), *_now(error))
 
     def close(self) -> None:
         """Move the log into the data file and let go of it."""
@@ -116,7 +123,7 @@ class Writer:
         if failed is not None and _code(failed) not in _LATER:
             raise failed
         self._begin_patiently()
-        return self._run_together(plans)
+        return self._run_together(self._tree, plans)
 
     def _begin_patiently(self) -> None:
         """Begin a transaction, waiting a while for a lock that somebody else has."""
@@ -127,9 +134,9 @@ class Writer:
         finally:
             self._wait_for_lock(0)
 
-    def _run_together(self, plans: Sequence[Plan]) -> Ran:
+    def _run_together(self, tree: Tree, plans: Sequence[Plan]) -> Ran:
         """The fast way: any surprise raises, and the whole batch has to be run again, apart."""
-        return self._ran(plans, [self._guard(plan) or self._write(plan) for plan in plans])
+        return self._ran(tree, plans, [self._guard(plan) or self._write(plan) for plan in plans])
 
     def _run_apart(self, plans: Sequence[Plan]) -> Ran:
         """The careful way: every plan in a savepoint; a bad plan fails alone."""
@@ -144,7 +151,7 @@ class Writer:
                 execute("ROLLBACK TO plan")
                 outcomes.append(BrokenPlanError(f"{type(error).__name__}: {error}"))
             execute("RELEASE plan")
-        return self._ran(plans, outcomes)
+        return self._ran(self._tree, plans, outcomes)
 
     def _write(self, plan: Plan) -> int:
         """Run what stands behind the guards; 0, or an exception."""
@@ -179,32 +186,30 @@ class Writer:
         execute("RELEASE guards")
         return failed
 
-    def _ran(self, plans: Sequence[Plan], outcomes: list[Outcome]) -> Ran:
-        """Append the leaves of the plans that were written, in the order of the plans."""
+    def _ran(self, tree: Tree, plans: Sequence[Plan], outcomes: list[Outcome]) -> Ran:
+        """Append the leaves of the plans that were written to this tree, in the order of the plans."""
         leaves = [
             plan.leaf
             for plan, outcome in zip(plans, outcomes, strict=True)
             if outcome == 0 and plan.leaf is not None
         ]
-        return Ran(outcomes, self._append(leaves) if leaves else self._tree)
+        return Ran(outcomes, self._append(tree, leaves) if leaves else tree)
 
-    def _append(self, leaves: list[Leaf]) -> Tree:
-        tree = grown(self._tree, (leaf.hash for leaf in leaves))
+    def _append(self, tree: Tree, leaves: list[Leaf]) -> Tree:
+        first = tree.size
+        tree = grown(tree, (leaf.hash for leaf in leaves))
         self._connection.executemany(
             _ADD_LEAF,
-            [
-                (number, leaf.at, leaf.kind, leaf.body, leaf.hash)
-                for number, leaf in enumerate(leaves, self._tree.size)
-            ],
+            [(number, leaf.at, leaf.kind, leaf.body, leaf.hash) for number, leaf in enumerate(leaves, first)],
         )
         self._connection.execute(_KEEP_TREE, (to_bytes(tree),))
         return tree
 
-    def _commit(self, ran: Ran) -> list[Outcome]:
-        """Commit, and only then believe in the new tree."""
+    def _commit(self, *parts: Ran) -> list[Outcome]:
+        """Commit what ran, one part on top of the other, and only then believe in the new tree."""
         self._connection.execute("COMMIT")
-        self._tree = ran.tree
-        return ran.outcomes
+        self._tree = parts[-1].tree
+        return [outcome for part in parts for outcome in part.outcomes]
 
     def _wait_for_lock(self, milliseconds: int) -> None:
         self._connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
@@ -229,6 +234,15 @@ class Writer:
         if _code(error) in _DISK_BROKEN:
             self._broken = f"The store has stopped because of the disk ({error}); restart after a check."
             self._reason = engines_name(error)
+
+
+def _refused(plans: Sequence[Plan], text: str, reason: str) -> list[Outcome]:
+    return [StoreUnavailableError(text, reason) for _ in plans]
+
+
+def _now(error: Exception) -> tuple[str, str]:
+    """Text and reason for callers of a store that cannot write now."""
+    return f"The store cannot write now: {error}", engines_name(error)
 
 
 def _refuse(step: Step, taken: int) -> NoReturn:

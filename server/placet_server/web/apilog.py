@@ -26,9 +26,12 @@ SENT: Final = web.RequestKey("sent", Mapping[str, Any])
 WRITE_SECONDS: Final = 0.5
 KEPT_MAX: Final = 20_000
 AGENT_MAX: Final = 100
-_ROWS_A_PLAN: Final = 512
+_ROWS_A_PLAN: Final = 128
 _ROWS_A_STATEMENT: Final = 32
-_READ_AT_ONCE: Final = 64  # a millisecond or two of the loop's time
+_READ_AT_ONCE: Final = 64  # half a millisecond of the loop's time
+_READ_PART: Final = (
+    4  # of more that wait so large a part, or calls that come faster would never all be written
+)
 _PAIRS_MAX: Final = 50
 _COLUMNS: Final = (
     "id, at, face, method, route, status, code, ip, application, credential, took_us,"
@@ -61,7 +64,7 @@ class Noted(Struct, frozen=True, gc=False):
 
 
 class ApiLog:
-    """Collects a row a call and writes them together, in a plan of their own, within a second.
+    """Collects a row a call and writes them together, aside from the callers' plans, within a second.
 
     Of a native call a row holds ids and what its handler noted; of a foreign one parameters and answer by the allow-list
     of its face, sealed. While the store cannot write, the newest ``KEPT_MAX`` rows wait.
@@ -74,6 +77,7 @@ class ApiLog:
         self._noted: list[Noted] = []
         self._rows: list[Row] = []
         self._task: asyncio.Task[None] | None = None
+        self._flushing = asyncio.Lock()
         self._person = lru_cache(maxsize=16_384)(self._indexed)
 
     def add(self, noted: Noted) -> None:
@@ -94,17 +98,21 @@ class ApiLog:
 
     async def flush(self) -> None:
         """Write what was noted until now; rows that the store refuses stay for the next time."""
-        while self._noted:
-            noted, self._noted = self._noted[:_READ_AT_ONCE], self._noted[_READ_AT_ONCE:]
-            self._rows += [self._row(each) for each in noted]
-            await asyncio.sleep(0)
-        while rows := self._rows[:_ROWS_A_PLAN]:
-            del self._rows[: len(rows)]
-            try:
-                await self._store.write(Plan(tuple(_steps(rows)), guards=0, aside=True))
-            except StoreUnavailableError:
-                self._keep(rows)
-                return
+        async with self._flushing:  # what somebody else is about to write was noted before, too
+            while self._noted or self._rows:
+                await self._store.lull()
+                count = _part(len(self._noted), _READ_AT_ONCE)
+                noted, self._noted = self._noted[:count], self._noted[count:]
+                self._rows += [self._row(each) for each in noted]
+                if self._noted and len(self._rows) < _ROWS_A_PLAN:
+                    continue
+                rows = self._rows[: _part(len(self._rows), _ROWS_A_PLAN)]
+                del self._rows[: len(rows)]
+                try:
+                    await self._store.write(Plan(tuple(_steps(rows)), guards=0, aside=True))
+                except StoreUnavailableError:
+                    self._keep(rows)
+                    return
 
     async def _run(self) -> None:
         while True:
@@ -169,10 +177,16 @@ class ApiLog:
 
     def _keep(self, rows: list[Row]) -> None:
         waiting = rows + self._rows
-        lost = max(0, len(waiting) - KEPT_MAX)
+        lost = max(0, len(waiting) + len(self._noted) - KEPT_MAX)
         self._rows = waiting[lost:]
+        del self._noted[: max(0, lost - len(waiting))]
         if lost:
             event("api_log_rows_lost", level=logging.ERROR, rows=lost)
+
+
+def _part(count: int, least: int) -> int:
+    """How many of those that wait are next: never so few that calls which come faster leave ever more behind."""
+    return max(least, count // 4)
 
 
 def _steps(rows: list[Row]) -> Iterator[Step]:
