@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import random
@@ -65,6 +66,31 @@ async def test_rows_are_written_without_being_asked_and_at_the_end(tmp_path: Pat
     apilog.add(noted(5000))
     await apilog.stop()
     assert await store.row(COUNT) == (1201,)
+    await store.close()
+
+
+async def test_writing_what_was_noted_ends_while_calls_go_on(tmp_path: Path) -> None:
+    """What was noted before is written, however fast further calls come; who waits for that need not wait for them."""
+    store = await open_store(tmp_path / "placet.sqlite")
+    apilog = ApiLog(store, ClearSealer())
+    numbers = itertools.count()
+
+    async def calls() -> None:
+        while True:
+            for _ in range(10):
+                apilog.add(noted(next(numbers)))
+            await asyncio.sleep(0)
+
+    for _ in range(300):
+        apilog.add(noted(next(numbers)))
+    going_on = asyncio.create_task(calls())
+    async with asyncio.timeout(20):
+        await apilog.flush()
+    going_on.cancel()
+    (written,) = await store.row(COUNT) or (0,)
+    assert written >= 300
+    await apilog.stop()
+    assert await store.row(COUNT) == (next(numbers),)
     await store.close()
 
 

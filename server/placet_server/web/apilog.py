@@ -29,9 +29,6 @@ AGENT_MAX: Final = 100
 _ROWS_A_PLAN: Final = 128
 _ROWS_A_STATEMENT: Final = 32
 _READ_AT_ONCE: Final = 64  # half a millisecond of the loop's time
-_READ_PART: Final = (
-    4  # of more that wait so large a part, or calls that come faster would never all be written
-)
 _PAIRS_MAX: Final = 50
 _COLUMNS: Final = (
     "id, at, face, method, route, status, code, ip, application, credential, took_us,"
@@ -99,7 +96,8 @@ class ApiLog:
     async def flush(self) -> None:
         """Write what was noted until now; rows that the store refuses stay for the next time."""
         async with self._flushing:  # what somebody else is about to write was noted before, too
-            while self._noted or self._rows:
+            left = len(self._noted) + len(self._rows)  # while calls go on there is always more
+            while left > 0:
                 await self._store.lull()
                 count = _part(len(self._noted), _READ_AT_ONCE)
                 noted, self._noted = self._noted[:count], self._noted[count:]
@@ -108,6 +106,7 @@ class ApiLog:
                     continue
                 rows = self._rows[: _part(len(self._rows), _ROWS_A_PLAN)]
                 del self._rows[: len(rows)]
+                left -= len(rows)
                 try:
                     await self._store.write(Plan(tuple(_steps(rows)), guards=0, aside=True))
                 except StoreUnavailableError:
