@@ -53,6 +53,20 @@ class Refusing:
         raise NotImplementedError
 
 
+class Holding(Refusing):
+    """A store that is full, and says so when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.answers = asyncio.Event()
+
+    async def write(self, plan: Plan) -> int:
+        self.asked.set()
+        await self.answers.wait()
+        return await super().write(plan)
+
+
 async def test_rows_are_written_without_being_asked_and_at_the_end(tmp_path: Path) -> None:
     """What was noted is in the store a moment later, and the rest when the log stops."""
     store = await open_store(tmp_path / "log.db")
@@ -92,6 +106,23 @@ async def test_writing_what_was_noted_ends_while_calls_go_on(tmp_path: Path) -> 
     await apilog.stop()
     assert await store.row(COUNT) == (next(numbers),)
     await store.close()
+
+
+async def test_rows_that_are_refused_while_the_log_stops_are_kept() -> None:
+    """A stop waits for what is on its way to the store; what that refuses is among what was not written."""
+    store = Holding()
+    apilog = ApiLog(store, ClearSealer(), every=0.0)
+    for number in range(300):
+        apilog.add(noted(number))
+    apilog.start()
+    async with asyncio.timeout(20):
+        await store.asked.wait()
+        stopping = asyncio.create_task(apilog.stop())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        store.answers.set()
+        await stopping
+    assert len(apilog._rows) + len(apilog._noted) == 300
 
 
 async def test_a_full_store_loses_the_oldest_rows_only_and_says_so() -> None:

@@ -189,12 +189,15 @@ async def test_what_is_written_aside_leaves_room_for_callers(
     assert isinstance(answers[1], StoreUnavailableError)
     assert answers[1].reason == "SQLITE_FULL"
     assert places.aside == [1, 0]  # and once more without
-    assert await taken(store) == ["a", "b", "before"]
+    broken = plan(step(Sql("no", "INSERT INTO nothing VALUES (1)")), guards=0)
+    others = await asyncio.gather(*map(store.write, (create("c"), broken, large)), return_exceptions=True)
+    assert [others[0], *map(type, others[1:])] == [0, BrokenPlanError, StoreUnavailableError]
+    assert await taken(store) == ["a", "b", "before", "c"]
     assert await check_log(store, []) is None
 
 
 async def test_a_batch_does_not_gather_for_ever(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan that comes with every other turn does not keep the first one waiting beyond some turns' time."""
+    """A batch that has gathered for its time begins, whatever the turns of the loop may still bring."""
     monkeypatch.setattr("placet_server.storage.sqlite._PATIENCE", 0.0)
     monkeypatch.setattr("placet_server.storage.sqlite._QUIET", 10**9)
     places = Places(store, monkeypatch)
@@ -207,6 +210,7 @@ async def test_a_batch_gathers_while_the_turns_of_the_loop_bring_more(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Callers that come one a turn share a commit; after some turns without one it begins, and a full one at once."""
+    monkeypatch.setattr("placet_server.storage.sqlite._PATIENCE", 60.0)
     places = Places(store, monkeypatch)
 
     async def after(turns: int) -> int:
@@ -238,7 +242,9 @@ async def test_a_lull_is_when_the_batch_is_on_its_way(
     assert not any(each.done() for each in writing)
     assert await asyncio.gather(*writing) == [0, 0]
     waits = asyncio.create_task(store.lull())
-    await asyncio.sleep(0)
+    for _ in range(2):
+        await asyncio.sleep(0)
+    assert store._lulled
     waits.cancel()
     async with asyncio.timeout(5):
         await store.close()

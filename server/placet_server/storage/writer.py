@@ -104,14 +104,14 @@ class Writer:
                 return self._commit(ran, self._run_together(ran.tree, aside))
             except Exception as error:  # noqa: BLE001 - whatever a driver makes of bad parameters, only one plan may fail
                 self._roll_back()
-                # Perhaps there is too little room for what is aside, and enough for the callers.
-                if aside and _code(error) in _DISK_TROUBLE:
-                    return [*self.finish(plans, None), *_refused(aside, *_now(error))]
                 _raise_if_unavailable(error)
                 self._begin_patiently()
                 return self._commit(self._run_apart((*plans, *aside)))
         except Exception as error:  # noqa: BLE001 - the callers of all plans are waiting for an answer
             self._give_up(error)
+            # Perhaps there is too little room for what is aside, and enough for the callers.
+            if aside and _code(error) in _DISK_TROUBLE:
+                return [*self.finish(plans, None), *_refused(aside, *_now(error))]
             return _refused((*plans, *aside), *_now(error))
 
     def close(self) -> None:

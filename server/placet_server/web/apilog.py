@@ -29,6 +29,7 @@ AGENT_MAX: Final = 100
 _ROWS_A_PLAN: Final = 128
 _ROWS_A_STATEMENT: Final = 32
 _READ_AT_ONCE: Final = 64  # half a millisecond of the loop's time
+_PART_MAX: Final = 1024
 _PAIRS_MAX: Final = 50
 _COLUMNS: Final = (
     "id, at, face, method, route, status, code, ip, application, credential, took_us,"
@@ -88,8 +89,9 @@ class ApiLog:
     async def stop(self) -> None:
         """Write what is left and end."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            async with self._flushing:  # what is on its way to the store has to be kept should that refuse it
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         await self.flush()
 
@@ -184,8 +186,8 @@ class ApiLog:
 
 
 def _part(count: int, least: int) -> int:
-    """How many of those that wait are next: never so few that calls which come faster leave ever more behind."""
-    return max(least, count // 4)
+    """How many of those that wait are next: the more wait the more, so that no stream of calls leaves them behind."""
+    return max(least, min(count // 4, _PART_MAX))
 
 
 def _steps(rows: list[Row]) -> Iterator[Step]:
