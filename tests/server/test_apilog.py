@@ -33,10 +33,12 @@ class Refusing:
     def __init__(self) -> None:
         self.full = True
         self.taken = 0
+        self.writes = 0
 
     async def write(self, plan: Plan) -> int:
         if self.full:
             raise StoreUnavailableError("full")
+        self.writes += 1
         self.taken += sum(len(step.params) // COLUMNS for step in plan.steps)
         return 0
 
@@ -123,6 +125,18 @@ async def test_rows_that_are_refused_while_the_log_stops_are_kept() -> None:
         store.answers.set()
         await stopping
     assert len(apilog._rows) + len(apilog._noted) == 300
+
+
+async def test_the_more_rows_wait_the_more_are_written_at_once() -> None:
+    """A log that has fallen behind catches up in few writes, each of which may wait for a slow disk."""
+    store = Refusing()
+    store.full = False
+    apilog = ApiLog(store, ClearSealer())
+    for number in range(4_000):
+        apilog.add(noted(number))
+    await apilog.flush()
+    assert store.taken == 4_000
+    assert store.writes < 20
 
 
 async def test_a_full_store_loses_the_oldest_rows_only_and_says_so() -> None:
